@@ -1,0 +1,1 @@
+"""Puts ingest and memory together and talks to the world."""

@@ -1,0 +1,1 @@
+"""Camera to chunks of frames: PyAV and numpy, no torch, no servers."""

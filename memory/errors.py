@@ -1,0 +1,43 @@
+"""What can go wrong in memory, grouped by what the caller can do.
+
+MemoryStoreError
+├── ArchiveUnavailableError   retry: the archive does not answer
+├── ArchiveFullError          retry later: the archive refuses to store more
+├── ChunkNotFoundError        skip: the chunk or this level of it is not there
+├── CorruptChunkError         skip: the blob does not prove itself
+└── ModelMismatchError        skip: the blob was made by another model
+"""
+
+from memory.kv import ChunkId, Level
+
+
+class MemoryStoreError(Exception):
+    """Base of all errors of this package."""
+
+
+class ArchiveUnavailableError(MemoryStoreError):
+    """Raised when the archive can't be reached or does not answer in time."""
+
+
+class ArchiveFullError(MemoryStoreError):
+    """Raised when the archive is out of memory and refuses to store a chunk."""
+
+
+class ChunkNotFoundError(MemoryStoreError, LookupError):
+    """Raised when a chunk, or the level asked for, is not in the archive."""
+
+    def __init__(self, chunk: ChunkId, level: Level) -> None:
+        self.chunk, self.level = chunk, level
+        super().__init__(f"{level.name} of {chunk.camera}/{chunk.name} is not archived")
+
+
+class CorruptChunkError(MemoryStoreError, ValueError):
+    """Raised when a blob is cut off, altered, or of an unknown format version."""
+
+
+class ModelMismatchError(MemoryStoreError, ValueError):
+    """Raised when a blob was made by a model other than the one that reads it."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(f"blob of model {found}, expected {expected}")

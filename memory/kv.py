@@ -1,0 +1,153 @@
+"""The tensors that memory is made of.
+
+One key to the shape comments of this package:
+
+    L  layers          H  key-value heads     S  tokens      D  head size
+    Q  query heads     T  query tokens        V  visual tokens
+    F  size of a visual feature               C  chunks      N  index keys of a chunk
+
+Keys are always **pre-RoPE** here: a key knows what it is, not where it stands. Where it
+stands is in `positions`, counted from the start of its own chunk, so that a chunk can be
+put anywhere in a composed cache by rotating its keys once (Video-X2L does the same).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+
+class Level(StrEnum):
+    """How strongly a chunk's KV is compressed."""
+
+    HIGH = "h"  # high compression: few tokens, coarse, always resident
+    LOW = "l"  # low compression: many tokens, fine, archived
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChunkId:
+    """Names one chunk of one camera by the time it covers.
+
+    Attributes:
+        camera: Name of the camera.
+        start_ms: UTC of its first frame, milliseconds since the Unix epoch.
+        end_ms: UTC at which it ends, exclusive.
+    """
+
+    camera: str
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_ms < self.end_ms:
+            raise ValueError(f"a chunk ends after it starts: {self}")
+
+    @property
+    def name(self) -> str:
+        """The chunk's name within its camera, sortable as text: `<start>-<end>`."""
+        return f"{self.start_ms:013d}-{self.end_ms:013d}"
+
+    @classmethod
+    def parse(cls, camera: str, name: str) -> "ChunkId":
+        """Give back the id whose `name` this is.
+
+        Raises:
+            ValueError: `name` is not of that form.
+        """
+        start, _, end = name.partition("-")
+        return cls(camera, int(start), int(end))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KV:
+    """Keys, values and positions of a run of tokens, free of where it stands.
+
+    Attributes:
+        keys: Pre-RoPE, (L, H, S, D).
+        values: (L, H, S, D), of the keys' dtype.
+        positions: Rotary positions counted from the start of the run, (L, 3, S), float32:
+            rows are time, height, width; a model with 1-D positions repeats its row.
+        span: Positions the run takes in a context before it was compressed.
+    """
+
+    keys: Tensor
+    values: Tensor
+    positions: Tensor
+    span: int
+
+    def __post_init__(self) -> None:
+        if self.keys.ndim != 4 or self.keys.shape != self.values.shape:
+            raise ValueError(
+                "keys and values are both (L, H, S, D), not "
+                f"{tuple(self.keys.shape)} and {tuple(self.values.shape)}"
+            )
+        if self.keys.dtype != self.values.dtype:
+            raise ValueError(f"dtypes: {self.keys.dtype} and {self.values.dtype}")
+        layers, _, tokens, _ = self.keys.shape
+        if self.positions.shape != (layers, 3, tokens):
+            raise ValueError(
+                f"positions are (L, 3, S) = {(layers, 3, tokens)}, "
+                f"not {tuple(self.positions.shape)}"
+            )
+        if self.positions.dtype != torch.float32:
+            raise ValueError(f"positions are float32, not {self.positions.dtype}")
+        if self.span < 1:
+            raise ValueError(f"a run spans at least one position, not {self.span}")
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens per layer, S."""
+        return self.keys.shape[2]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of keys and values together."""
+        return self.keys.nbytes + self.values.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkKV:
+    """What one prefill of a chunk gives: its full KV and what compression needs to choose.
+
+    Attributes:
+        kv: Keys, values and positions of all S tokens of the chunk.
+        visual_tokens: Indices of the visual tokens among the S, (V,), int64, increasing.
+        features: Output of the vision tower for each visual token, (V, F).
+        grid: Visual tokens as (frames, rows, columns); V is their product.
+        pinned_tokens: Indices of the tokens every level keeps: the chunk's first time
+            stamp, (P,), int64.
+    """
+
+    kv: KV
+    visual_tokens: Tensor
+    features: Tensor
+    grid: tuple[int, int, int]
+    pinned_tokens: Tensor
+
+    def __post_init__(self) -> None:
+        frames, rows, columns = self.grid
+        visual = frames * rows * columns
+        if self.visual_tokens.shape != (visual,) or len(self.features) != visual:
+            raise ValueError(
+                f"grid {self.grid} asks for {visual} visual tokens, got "
+                f"{tuple(self.visual_tokens.shape)} and {len(self.features)} features"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkMemory:
+    """What stays on the device for every chunk: its H-KV and its index keys.
+
+    Attributes:
+        id: The chunk.
+        high: Its H-KV.
+        index_keys: Fine pre-RoPE keys of the retrieval heads, taken before compression,
+            (I, N, D) with I index heads and N keys.
+        low_tokens: Tokens of its archived L-KV.
+    """
+
+    id: ChunkId
+    high: KV
+    index_keys: Tensor
+    low_tokens: int
