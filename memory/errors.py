@@ -2,11 +2,14 @@
 
 MemoryStoreError
 ├── ArchiveUnavailableError   retry: the archive does not answer
-├── ArchiveFullError          retry later: the archive refuses to store more
+├── ArchiveFullError          retry later: the archive or the spool can't store more
+├── ArchiveInUseError         give up: another agent owns the data directory
 ├── ChunkNotFoundError        skip: the chunk or this level of it is not there
 ├── CorruptChunkError         skip: the blob does not prove itself
 └── ModelMismatchError        skip: the blob was made by another model
 """
+
+from pathlib import Path
 
 from memory.kv import ChunkId, Level
 
@@ -23,6 +26,14 @@ class ArchiveFullError(MemoryStoreError):
     """Raised when the archive is out of memory and refuses to store a chunk."""
 
 
+class ArchiveInUseError(MemoryStoreError):
+    """Raised when another running agent owns the directory of an embedded archive."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"another agent is using {directory}")
+
+
 class ChunkNotFoundError(MemoryStoreError, LookupError):
     """Raised when a chunk, or the level asked for, is not in the archive."""
 
@@ -33,6 +44,10 @@ class ChunkNotFoundError(MemoryStoreError, LookupError):
 
 class CorruptChunkError(MemoryStoreError, ValueError):
     """Raised when a blob is cut off, altered, or of an unknown format version."""
+
+    def __init__(self, chunk: ChunkId, fault: str) -> None:
+        self.chunk, self.fault = chunk, fault
+        super().__init__(f"blob of {chunk.camera}/{chunk.name}: {fault}")
 
 
 class ModelMismatchError(MemoryStoreError, ValueError):
