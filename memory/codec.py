@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 import torch
@@ -162,7 +162,7 @@ def _pack(head: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
             }
         )
         gap = bytes(-raw.nbytes % ALIGNMENT)
-        parts += [cast("memoryview", raw.numpy().data), gap]
+        parts += [raw.numpy().data, gap]
         offset += raw.nbytes + len(gap)
     header: bytes = msgpack.packb(head | {"tensors": entries})
     parts = [header, bytes(-(_PREFIX.size + len(header)) % ALIGNMENT), *parts]
