@@ -1,0 +1,74 @@
+"""The asker's side of the protocol: `longwatch ask`, the demo and the tests use it."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.errors import AnswerTimeoutError
+from agent.mqtt_client import Dialer, Link, MqttSettings, request_properties
+
+
+async def ask(
+    settings: MqttSettings,
+    question: str | Mapping[str, object],
+    *,
+    camera: str | None = None,
+    deadline_s: float = 60.0,
+    on_delta: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Ask an agent and wait for its answer.
+
+    Args:
+        settings: The broker, and the agent's prefix.
+        question: The text, or the JSON object that `docs/protocol-mqtt.md` describes.
+        camera: Ask about this camera only, through its own topic.
+        deadline_s: How long to wait, connecting included.
+        on_delta: Called with the tokens as they come.
+
+    Returns:
+        The answer as it came; `status` is `error` if it is one.
+
+    Raises:
+        BrokerUnavailableError: The broker can't be reached, or went away meanwhile.
+        AnswerTimeoutError: No answer came within the deadline.
+    """
+    body = {"question": question} if isinstance(question, str) else dict(question)
+    body = {"id": uuid.uuid4().hex, "deadline_s": deadline_s, **body}
+    if on_delta is not None:
+        body["stream"] = True
+    dialer = Dialer(settings, f"longwatch-ask-{uuid.uuid4().hex[:12]}")
+    levels = [settings.prefix, camera, "ask"] if camera else [settings.prefix, "ask"]
+    try:
+        async with asyncio.timeout(deadline_s), dialer.connect() as link:
+            return await _ask(link, "/".join(levels), body, on_delta)
+    except TimeoutError as exc:
+        raise AnswerTimeoutError(deadline_s) from exc
+
+
+async def _ask(
+    link: Link,
+    ask_topic: str,
+    body: Mapping[str, object],
+    on_delta: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    prefix = ask_topic.split("/ask", maxsplit=1)[0]
+    topic = f"{prefix}/answers/{uuid.uuid4().hex}"
+    await link.subscribe((topic, f"{topic}/delta"))
+    correlation = str(body["id"]).encode()
+    if link.version == "3.1.1":
+        body = {**body, "response_topic": topic}
+    expiry_s = float(str(body["deadline_s"]))
+    await link.publish(
+        ask_topic,
+        json.dumps(body, allow_nan=False).encode(),
+        properties=request_properties(topic, correlation, expiry_s),
+    )
+    async for message in link.messages():
+        received: dict[str, Any] = json.loads(message.payload)
+        if message.topic == topic:
+            return received
+        if on_delta is not None:
+            on_delta(received["text"])
+    raise AssertionError("messages end with an error")

@@ -1,0 +1,177 @@
+"""What is asked and answered, as it passes through the agent, and answers on the wire.
+
+How a question is read from the wire is in `questions.py`; `docs/protocol-mqtt.md` tells
+an asker how both look.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+Status = Literal["ok", "partial", "no_coverage", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where an answer goes, and what the asker wants copied back with it."""
+
+    topic: str
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as the agent works on it.
+
+    Attributes:
+        id: Safe as a topic level; the asker's, or made here.
+        text: What is asked.
+        cameras: The cameras it is about; empty is all of them.
+        start_s: Earliest UTC it is about, seconds since the Unix epoch, or None.
+        end_s: Latest UTC it is about, or None.
+        deadline_s: Seconds after `asked_s` at which the answer is worth nothing.
+        top_k: How many chunks to read as L-KV, or None for the configured number.
+        stream: Whether the asker wants the tokens as they come.
+        reply: Where the answer goes.
+        asked_s: When it arrived, on the monotonic clock.
+    """
+
+    id: str
+    text: str
+    cameras: tuple[str, ...]
+    start_s: float | None
+    end_s: float | None
+    deadline_s: float
+    top_k: int | None
+    stream: bool
+    reply: ReplyTo
+    asked_s: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def expires_s(self) -> float:
+        """When its deadline is over, on the monotonic clock."""
+        return self.asked_s + self.deadline_s
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A chunk that the answer was read from; a higher score mattered more."""
+
+    camera: str
+    chunk: str
+    start_s: float
+    end_s: float
+    score: float
+    level: Literal["high", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time during which a camera was watched."""
+
+    camera: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time during which a camera was not watched, and why."""
+
+    camera: str
+    start_s: float
+    end_s: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What of the time asked about was watched."""
+
+    watched: tuple[Span, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerError:
+    """Why there is no answer: a code for programs, a message for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The final answer to a question, or the error it ended in."""
+
+    id: str
+    question: str
+    answer: str
+    status: Status
+    degraded: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    coverage: Coverage = Coverage()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
+    error: AnswerError | None = None
+
+    def __post_init__(self) -> None:
+        if (self.status == "error") != (self.error is not None):
+            raise ValueError(f"status {self.status} with error {self.error}")
+
+
+def error_answer(question_id: str, code: str, message: str, text: str = "") -> Answer:
+    """Build the answer that tells an asker what went wrong."""
+    error = AnswerError(code, message)
+    return Answer(question_id, text, "", "error", error=error)
+
+
+def answer_to_json(answer: Answer) -> bytes:
+    """Encode an answer for the wire; times are ISO 8601 UTC with milliseconds."""
+    error = answer.error
+    body = {
+        "id": answer.id,
+        "question": answer.question,
+        "answer": answer.answer,
+        "status": answer.status,
+        "degraded": list(answer.degraded),
+        "evidence": [
+            {
+                "camera": found.camera,
+                "chunk": found.chunk,
+                "start": _to_iso(found.start_s),
+                "end": _to_iso(found.end_s),
+                "score": round(found.score, 6),
+                "level": found.level,
+            }
+            for found in answer.evidence
+        ],
+        "coverage": {
+            "watched": [_span_to_dict(span) for span in answer.coverage.watched],
+            "gaps": [
+                {**_span_to_dict(gap), "kind": gap.kind} for gap in answer.coverage.gaps
+            ],
+        },
+        "timings_ms": {name: round(ms, 3) for name, ms in answer.timings_ms.items()},
+        "tokens": dict(answer.tokens),
+        "model": answer.model,
+        "error": {"code": error.code, "message": error.message} if error else None,
+    }
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _span_to_dict(span: Span | Gap) -> dict[str, str]:
+    return {
+        "camera": span.camera,
+        "start": _to_iso(span.start_s),
+        "end": _to_iso(span.end_s),
+    }
+
+
+def _to_iso(time_s: float) -> str:
+    moment = datetime.fromtimestamp(time_s, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,306 @@
+"""One connection to an MQTT broker: the only user of aiomqtt and paho.
+
+What this file adds to aiomqtt: MQTT 5 with a fall-back to 3.1.1, errors of ours, and a
+connection that leaves no task, socket or reader behind, whatever ended it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.errors import BrokerUnavailableError
+
+Version = Literal["auto", "5", "3.1.1"]
+
+_KEEPALIVE_S = 15  # a frozen broker is noticed after about twice this
+_PROBE_TIMEOUT_S = 3.0  # a broker that doesn't know MQTT 5 may just stay silent
+_TIMEOUT_S = 10.0
+_SESSION_S = 3600  # how long the broker keeps questions for an agent that is down
+_MAX_PACKET_BYTES = 4 << 20  # MQTT 5: the broker keeps larger packets from us
+_PROTOCOLS = {
+    "5": aiomqtt.ProtocolVersion.V5,
+    "3.1.1": aiomqtt.ProtocolVersion.V311,
+}
+# aiomqtt may warn with a topic or a count; what matters of it reaches our own log.
+_SILENT = logging.getLogger("agent.mqtt_client.aiomqtt")
+_SILENT.setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """How to reach the broker, and what the agent accepts from it.
+
+    Attributes:
+        url: `mqtt://host:port`, `mqtts://host:port` or `unix:///path`.
+        prefix: First part of every topic of ours.
+        username: Name the broker knows us by, or None.
+        password: Goes with `username`.
+        ca_file: Certificates that a `mqtts` broker is checked against, or the system's.
+        version: The MQTT version, or `auto`: 5 first, then 3.1.1.
+        max_questions: How many questions may wait.
+        max_question_bytes: Largest payload of a question.
+        default_deadline_s: Deadline of a question that names none.
+    """
+
+    url: str
+    prefix: str = "longwatch"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    version: Version = "auto"
+    max_questions: int = 16
+    max_question_bytes: int = 16384
+    default_deadline_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was published to us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when we vanish."""
+
+    topic: str
+    payload: bytes
+
+
+class Link:
+    """A live connection. Every method raises BrokerUnavailableError when it is gone."""
+
+    def __init__(self, client: aiomqtt.Client, version: str, where: str) -> None:
+        self.version = version
+        self._client, self._where = client, where
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> None:
+        """Publish, and with QoS 1 wait until the broker has it."""
+        try:
+            await self._client.publish(
+                topic,
+                payload,
+                qos,
+                retain,
+                properties if self.version == "5" else None,
+            )
+        except aiomqtt.MqttError as exc:
+            raise BrokerUnavailableError(self._where, str(exc)) from exc
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Subscribe to the topics with QoS 1, without what is retained there."""
+        try:
+            for topic in topics:
+                if self.version == "5":
+                    options = SubscribeOptions(qos=1, retainHandling=2)
+                    await self._client.subscribe(topic, options=options)
+                else:
+                    await self._client.subscribe(topic, qos=1)
+        except aiomqtt.MqttError as exc:
+            raise BrokerUnavailableError(self._where, str(exc)) from exc
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what arrives, until the connection is gone."""
+        try:
+            async for message in self._client.messages:
+                yield _to_message(message)
+        except aiomqtt.MqttError as exc:
+            raise BrokerUnavailableError(self._where, str(exc)) from exc
+
+
+class Dialer:
+    """Opens connections to one broker, one at a time, and remembers what worked.
+
+    Args:
+        settings: The broker, and who we are to it.
+        identifier: Our client id.
+        will: Published by the broker when we vanish.
+        keep_session: Whether the broker keeps messages for us while we are away.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        identifier: str,
+        *,
+        will: Will | None = None,
+        keep_session: bool = False,
+    ) -> None:
+        self._settings, self._identifier = settings, identifier
+        self._will, self._keep_session = will, keep_session
+        self._version = "5" if settings.version == "auto" else settings.version
+        self._proven = settings.version != "auto"
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[Link]:
+        """Hold one connection open.
+
+        Raises:
+            BrokerUnavailableError: The broker can't be reached or refuses us.
+        """
+        client = await self._open()
+        try:
+            yield Link(client, self._version, self._settings.url)
+        finally:
+            await _leave(client)
+
+    async def _open(self) -> aiomqtt.Client:
+        while True:
+            client = self._make_client()
+            try:
+                await _enter(client)
+            except aiomqtt.MqttError as exc:
+                if not self._try_other_version(exc):
+                    url = self._settings.url
+                    raise BrokerUnavailableError(url, str(exc)) from exc
+            else:
+                self._proven, client.timeout = True, _TIMEOUT_S
+                return client
+
+    def _try_other_version(self, error: aiomqtt.MqttError) -> bool:
+        """Choose the version for the next try; tell whether to make it at once.
+
+        A broker that can't be reached says nothing about its version. One that was
+        reached and stays silent, or names the version, does.
+        """
+        silent = str(error) == "Operation timed out"  # aiomqtt's words for no CONNACK
+        if not silent and "protocol version" not in str(error).lower():
+            return False
+        if self._settings.version != "auto":
+            return False
+        at_once = self._version == "5"
+        self._version = "3.1.1" if self._version == "5" else "5"
+        self._proven = False
+        return at_once
+
+    def _make_client(self) -> aiomqtt.Client:
+        settings, url = self._settings, urlsplit(self._settings.url)
+        is_unix, is_v5 = url.scheme == "unix", self._version == "5"
+        tls = aiomqtt.TLSParameters(ca_certs=settings.ca_file)
+        will = self._will
+        return aiomqtt.Client(
+            url.path if is_unix else (url.hostname or "localhost"),
+            url.port or (8883 if url.scheme == "mqtts" else 1883),
+            transport="unix" if is_unix else "tcp",
+            identifier=self._identifier,
+            username=settings.username,
+            password=settings.password,
+            protocol=_PROTOCOLS[self._version],
+            tls_params=tls if url.scheme == "mqtts" else None,
+            will=aiomqtt.Will(will.topic, will.payload, 1, retain=True)
+            if will
+            else None,
+            keepalive=_KEEPALIVE_S,
+            timeout=_TIMEOUT_S if self._proven else _PROBE_TIMEOUT_S,
+            logger=_SILENT,
+            clean_session=None if is_v5 else not self._keep_session,
+            clean_start=not self._keep_session
+            if is_v5
+            else MQTT_CLEAN_START_FIRST_ONLY,
+            properties=self._connect_properties() if is_v5 else None,
+        )
+
+    def _connect_properties(self) -> Properties:
+        expiry = {"SessionExpiryInterval": _SESSION_S} if self._keep_session else {}
+        return _make_properties(
+            PacketTypes.CONNECT, MaximumPacketSize=_MAX_PACKET_BYTES, **expiry
+        )
+
+
+def request_properties(topic: str, correlation: bytes, expiry_s: float) -> Properties:
+    """Build what a question carries in MQTT 5."""
+    return _make_properties(
+        PacketTypes.PUBLISH,
+        ResponseTopic=topic,
+        CorrelationData=correlation,
+        MessageExpiryInterval=max(1, round(expiry_s)),
+    )
+
+
+def response_properties(correlation: bytes | None) -> Properties:
+    """Build what an answer carries in MQTT 5."""
+    copied = {} if correlation is None else {"CorrelationData": correlation}
+    return _make_properties(
+        PacketTypes.PUBLISH,
+        ContentType="application/json",
+        PayloadFormatIndicator=1,
+        **copied,
+    )
+
+
+def _make_properties(packet_type: int, **values: str | bytes | int) -> Properties:
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def _to_message(message: aiomqtt.Message) -> Message:
+    properties = message.properties
+    return Message(
+        str(message.topic),
+        bytes(message.payload or b""),
+        bool(message.retain),
+        getattr(properties, "ResponseTopic", None),
+        getattr(properties, "CorrelationData", None),
+    )
+
+
+async def _enter(client: aiomqtt.Client) -> None:
+    """Connect; when that fails or is cancelled, leave nothing open.
+
+    aiomqtt connects in a thread, which can't be interrupted: a cancelled call waits for
+    it, else the socket would come to life in an event loop that has moved on.
+    """
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await entering
+        await _abandon(client)
+        raise
+    except aiomqtt.MqttError:
+        await _abandon(client)
+        raise
+
+
+async def _leave(client: aiomqtt.Client) -> None:
+    """Disconnect, so that the broker publishes no will."""
+    with contextlib.suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+    await _abandon(client)
+
+
+async def _abandon(client: aiomqtt.Client) -> None:
+    """Close what aiomqtt leaves open: its socket, its task, an error nobody read."""
+    client._client.disconnect()  # closes the socket where there still is one
+    if client._disconnected.done():
+        client._disconnected.exception()
+    await asyncio.sleep(0)  # aiomqtt starts its task, and cancels its last read, late
+    if client._misc_task is not None:
+        client._misc_task.cancel()
+        await asyncio.wait([client._misc_task])
