@@ -1,1 +1,1 @@
-"""KV in, KV out: compression, relevance, archive, re-hydration. No video, no model code."""
+"""KV in, KV out: compression, archive, relevance, re-hydration. No video, no model."""

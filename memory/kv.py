@@ -7,8 +7,8 @@ One key to the shape comments of this package:
     F  size of a visual feature               C  chunks      N  index keys of a chunk
 
 Keys are always **pre-RoPE** here: a key knows what it is, not where it stands. Where it
-stands is in `positions`, counted from the start of its own chunk, so that a chunk can be
-put anywhere in a composed cache by rotating its keys once (Video-X2L does the same).
+stands is in `positions`, counted from the start of its own chunk, so that a chunk can
+be put anywhere in a composed cache by rotating its keys once (Video-X2L does the same).
 """
 
 from dataclasses import dataclass
@@ -66,8 +66,8 @@ class KV:
     Attributes:
         keys: Pre-RoPE, (L, H, S, D).
         values: (L, H, S, D), of the keys' dtype.
-        positions: Rotary positions counted from the start of the run, (L, 3, S), float32:
-            rows are time, height, width; a model with 1-D positions repeats its row.
+        positions: Rotary positions from the start of the run, (L, 3, S), float32: time,
+            height, width; a model with 1-D positions repeats its row.
         span: Positions the run takes in a context before it was compressed.
     """
 
@@ -108,11 +108,11 @@ class KV:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkKV:
-    """What one prefill of a chunk gives: its full KV and what compression needs to choose.
+    """What one prefill of a chunk gives: its full KV and what to choose from it by.
 
     Attributes:
         kv: Keys, values and positions of all S tokens of the chunk.
-        visual_tokens: Indices of the visual tokens among the S, (V,), int64, increasing.
+        visual_tokens: Indices of the visual tokens, (V,), int64, increasing.
         features: Output of the vision tower for each visual token, (V, F).
         grid: Visual tokens as (frames, rows, columns); V is their product.
         pinned_tokens: Indices of the tokens every level keeps: the chunk's first time

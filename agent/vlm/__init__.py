@@ -1,0 +1,1 @@
+"""The only user of transformers: stock vision-language models behind one class."""

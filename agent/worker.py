@@ -1,0 +1,91 @@
+"""The one thread that owns the model, and the queue of jobs in front of it.
+
+Questions come first: a question's steps go before a chunk's (decision D11). The queue
+is bounded; a job that finds it full is refused, which a bug alone can cause, since each
+camera and each open question has at most one job in it.
+"""
+
+import asyncio
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Self, TypeVar
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BOUND = 256
+T = TypeVar("T")
+
+
+class Priority(IntEnum):
+    """Whose jobs go first."""
+
+    QUESTION = 0
+    CHUNK = 1
+    STOP = 2
+
+
+_Job = tuple[Priority, int, Callable[[], None]]
+
+
+class ModelThread:
+    """Runs jobs one at a time on its own thread, the most urgent first."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue(QUEUE_BOUND)
+        self._order = itertools.count()
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._put(Priority.STOP, _stop)
+        await asyncio.to_thread(self._thread.join)
+
+    async def run(self, priority: Priority, job: Callable[[], T]) -> T:
+        """Run a job and give back its result, or raise what it raised.
+
+        A job whose caller is cancelled before its turn is skipped.
+
+        Raises:
+            queue.Full: The queue is at its bound.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(set_it: Callable[[], None]) -> None:
+            if not future.cancelled():
+                set_it()
+
+        def work() -> None:
+            if future.cancelled():
+                return
+            try:
+                result = job()
+            except BaseException as exc:  # noqa: BLE001 - handed to whoever awaits it
+                error = exc
+                loop.call_soon_threadsafe(settle, lambda: future.set_exception(error))
+            else:
+                loop.call_soon_threadsafe(settle, lambda: future.set_result(result))
+
+        self._put(priority, work)
+        return await future
+
+    def _put(self, priority: Priority, work: Callable[[], None]) -> None:
+        self._jobs.put_nowait((priority, next(self._order), work))
+
+    def _run(self) -> None:
+        while True:
+            priority, _, work = self._jobs.get()
+            if priority is Priority.STOP:
+                return
+            work()
+
+
+def _stop() -> None:
+    """Stand in for the job that ends the thread."""

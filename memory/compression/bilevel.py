@@ -1,0 +1,98 @@
+"""Both levels of a chunk from one prefill: H-KV, L-KV and the keys of the index.
+
+Video-X2L prefills the video twice, once per level, at about 2.45 times the cost; here
+both are derived from the same KV (decision D1).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+
+from memory.compression.novelty import feature_novelty, keep_novel
+from memory.compression.pooling import pool_tokens
+from memory.compression.value_norm import keep_large_values
+from memory.kv import KV, ChunkId, ChunkKV, ChunkMemory
+from memory.relevance import IndexHeads
+
+METHODS: Mapping[str, Callable[[ChunkKV, int], KV]] = MappingProxyType(
+    {
+        "novelty": keep_novel,
+        "value_norm": keep_large_values,
+        "pooling": pool_tokens,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """How one level is made.
+
+    Attributes:
+        method: A name in `METHODS`.
+        factor: Tokens in / tokens kept, at least 1.
+    """
+
+    method: str
+    factor: float
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            known = ", ".join(METHODS)
+            raise ValueError(f"unknown compression {self.method!r}, known: {known}")
+        if self.factor < 1:
+            raise ValueError(f"a compression factor is at least 1, not {self.factor}")
+
+    def apply(self, chunk: ChunkKV) -> KV:
+        """Compress a chunk; at least one visual token stays beside the pinned ones."""
+        wanted = math.ceil(chunk.kv.num_tokens / self.factor)
+        num_keep = max(wanted, len(chunk.pinned_tokens) + 1)
+        return METHODS[self.method](chunk, num_keep)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompressedChunk:
+    """A chunk at both levels.
+
+    Attributes:
+        memory: What stays resident: H-KV and index keys.
+        low: The L-KV.
+        num_tokens: Tokens of the chunk before compression.
+    """
+
+    memory: ChunkMemory
+    low: KV
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class BiLevel:
+    """The two levels and the index, as configured.
+
+    Attributes:
+        high: How H-KV is made.
+        low: How L-KV is made.
+        heads: Heads whose keys the index holds.
+        index_keys: Keys per chunk and head in the index.
+    """
+
+    high: Compression
+    low: Compression
+    heads: IndexHeads
+    index_keys: int
+
+    def compress_chunk(self, id: ChunkId, chunk: ChunkKV) -> CompressedChunk:
+        """Give both levels and the index keys of one chunk."""
+        low = self.low.apply(chunk)
+        high = self.high.apply(chunk)
+        memory = ChunkMemory(id, high, self._index_keys(chunk), low.num_tokens)
+        return CompressedChunk(memory, low, chunk.kv.num_tokens)
+
+    def _index_keys(self, chunk: ChunkKV) -> torch.Tensor:
+        novelty = feature_novelty(chunk)  # (V,)
+        best = novelty.topk(min(self.index_keys, len(novelty))).indices.sort().values
+        tokens = chunk.visual_tokens[best]  # (N,)
+        layers, heads = self.heads.kv_heads.unbind(dim=1)  # (I,), (I,)
+        return chunk.kv.keys[layers, heads][:, tokens]  # (I, N, D)

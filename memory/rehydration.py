@@ -1,0 +1,79 @@
+"""One mixed cache out of many runs of KV: each chunk at its level, in time order.
+
+Every run gets new positions right behind the run before it, so that the question is
+never far from what it reads, however long the stream (Video-X2L and ReKV number their
+caches the same way). A run takes as many positions as it has tokens left, and never
+more than it took when it was prefilled: uncompressed chunks stand exactly where one
+long prefill would have put them, compressed ones close up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memory.kv import KV
+from memory.rope import Rotary, rotate
+
+
+@dataclass(slots=True, eq=False)
+class MixedCache:
+    """Post-RoPE keys and values with free room behind them, owned by one reader.
+
+    The one mutable type here: a model writes the tokens it adds into the room, so that
+    a token costs no copy of the cache.
+
+    Attributes:
+        keys: Post-RoPE, (L, H, capacity, D); the first `num_tokens` are filled.
+        values: (L, H, capacity, D).
+        num_tokens: Tokens filled.
+        next_position: Rotary position of the next token.
+    """
+
+    keys: Tensor
+    values: Tensor
+    num_tokens: int
+    next_position: int
+
+
+def width(kv: KV) -> int:
+    """Give the positions that a run takes in a composed cache."""
+    return min(kv.span, kv.num_tokens)
+
+
+def place(kv: KV, start: int) -> Tensor:
+    """Give the positions (L, 3, S) of a run that begins at position `start`.
+
+    Time is scaled to the run's width; height and width keep their distance from time.
+    """
+    time = kv.positions[:, :1]  # (L, 1, S)
+    shift = start + time * (width(kv) / kv.span) - time  # (L, 1, S)
+    return kv.positions + shift  # (L, 3, S)
+
+
+def compose(runs: Sequence[KV], rotary: Rotary, *, room: int) -> MixedCache:
+    """Concatenate runs into one cache with space for `room` more tokens.
+
+    Args:
+        runs: Sink first, then chunks in time order, all on one device, of one model.
+        rotary: The model's rotary module.
+        room: Tokens that may still be written behind them.
+    """
+    starts, position = [], 0
+    for run in runs:
+        starts.append(position)
+        position += width(run)
+    placed = [place(run, start) for run, start in zip(runs, starts, strict=True)]
+    positions = torch.cat(placed, dim=2)  # (L, 3, T)
+
+    layers, heads, _, size = runs[0].keys.shape
+    tokens = positions.shape[2]
+    keys = runs[0].keys.new_empty(layers, heads, tokens + room, size)
+    values = torch.empty_like(keys)
+    for layer in range(layers):
+        stored = torch.cat([run.keys[layer] for run in runs], dim=1)  # (H, T, D)
+        cos, sin = rotary.cos_sin(positions[layer])  # (T, D)
+        keys[layer, :, :tokens] = rotate(stored, cos, sin)
+        values[layer, :, :tokens] = torch.cat([r.values[layer] for r in runs], dim=1)
+    return MixedCache(keys, values, tokens, position)

@@ -1,0 +1,247 @@
+"""Memory as the agent sees it: remember a chunk, recall what a question needs, forget.
+
+One facade over the resident H-KV, the archive and the spool. A chunk counts as
+remembered once it is durable: in the archive, or in the spool on disk while the archive
+is away.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from memory.codec import decode_high, decode_low, encode_high, encode_low
+from memory.compression.bilevel import BiLevel, CompressedChunk
+from memory.errors import (
+    ArchiveFullError,
+    ArchiveUnavailableError,
+    CorruptChunkError,
+    MemoryStoreError,
+)
+from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.recall import Reading
+from memory.redis_archive import RedisArchive
+from memory.resident import ResidentMemory
+from memory.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+REBUILD_BATCH = 32  # H-KV blobs read at once after a restart
+REPLAY_INTERVAL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What remembering one chunk cost.
+
+    Attributes:
+        high_bytes: Size of its H-KV blob.
+        low_bytes: Size of its L-KV blob.
+        is_spooled: Whether it waits on disk for the archive.
+    """
+
+    high_bytes: int
+    low_bytes: int
+    is_spooled: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recollection:
+    """What a question reads.
+
+    Attributes:
+        readings: The plan as it could be carried out, in time order within each camera.
+        runs: KV of each reading, on the device.
+        degraded: Why it is less than was planned: `archive_unavailable`,
+            `chunk_fallback`.
+    """
+
+    readings: tuple[Reading, ...]
+    runs: tuple[KV, ...]
+    degraded: frozenset[str]
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """The memory of all cameras.
+
+    Attributes:
+        archive: Where L-KV (and H-KV, for restarts) is kept.
+        spool: Where chunks wait while the archive is away.
+        resident: H-KV on the device.
+        bilevel: How chunks are compressed.
+        model: Fingerprint of the model whose KV this is.
+        device: Where KV is read.
+    """
+
+    archive: RedisArchive
+    spool: Spool
+    resident: ResidentMemory
+    bilevel: BiLevel
+    model: str
+    device: torch.device
+    fallbacks: int = field(default=0, init=False)
+
+    async def remember(self, chunk: CompressedChunk) -> Stored:
+        """Make a chunk durable, then resident.
+
+        Raises:
+            OSError: The archive is away and the spool can't be written either.
+        """
+        id = chunk.memory.id
+        high, low = await asyncio.to_thread(self._encode, chunk)
+        is_spooled = False
+        try:
+            await self.archive.put(id, high, low)
+        except (ArchiveUnavailableError, ArchiveFullError) as exc:
+            logger.warning("%s/%s goes to the spool: %s", id.camera, id.name, exc)
+            await asyncio.to_thread(self.spool.append, id, high, low)
+            is_spooled = True
+        self.resident.retain(chunk)
+        return Stored(len(high), len(low), is_spooled)
+
+    async def recall(self, plan: Sequence[Reading]) -> Recollection:
+        """Carry out a recall plan: fetch the L-KV it asks for, fall back to H-KV.
+
+        Args:
+            plan: Readings of resident chunks.
+        """
+        wanted = [r.chunk for r in plan if r.level is Level.LOW]
+        found = {c: kv for c in wanted if (kv := self.resident.low(c)) is not None}
+        missing = [chunk for chunk in wanted if chunk not in found]
+        degraded = await self._fetch(missing, found)
+
+        cameras = sorted({r.chunk.camera for r in plan})
+        high = {m.id: m.high for m in self.resident.chunks(cameras)}
+        readings, runs = [], []
+        for reading in plan:
+            chunk = reading.chunk
+            if chunk in found:
+                readings.append(reading)
+                runs.append(found[chunk])
+            elif chunk in high:
+                coarse = Reading(chunk, Level.HIGH, reading.score, reading.is_evidence)
+                readings.append(coarse)
+                runs.append(high[chunk])
+        return Recollection(tuple(readings), tuple(runs), frozenset(degraded))
+
+    async def forget(self, camera: str, before_ms: int) -> int:
+        """Forget a camera's chunks that ended before a moment; give how many."""
+        self.resident.forget(camera, before_ms)
+        return await self.archive.forget(camera, before_ms)
+
+    async def watched(
+        self, camera: str, start_ms: int | None, end_ms: int | None
+    ) -> list[ChunkId]:
+        """Give all chunks remembered in a window, also those no longer resident."""
+        here = {m.id for m in self.resident.chunks([camera], start_ms, end_ms)}
+        try:
+            here |= set(await self.archive.timeline(camera, start_ms, end_ms))
+        except ArchiveUnavailableError as exc:
+            logger.warning("coverage of %s from resident chunks only: %s", camera, exc)
+        return sorted(here)
+
+    async def rebuild(self, camera: str) -> int:
+        """Make a camera's newest chunks resident again after a restart; give how many.
+
+        Reads H-KV only, newest first, until the token budget is full.
+
+        Raises:
+            ArchiveUnavailableError: The archive does not answer.
+        """
+        chunks = (await self.archive.timeline(camera))[::-1]
+        count = 0
+        for start in range(0, len(chunks), REBUILD_BATCH):
+            batch = chunks[start : start + REBUILD_BATCH]
+            blobs = await self.archive.get_many([(c, Level.HIGH) for c in batch])
+            for chunk, blob in zip(batch, blobs, strict=True):
+                memory = await self._decoded_high(chunk, blob)
+                if memory is None:
+                    continue
+                if not self.resident.has_room(memory.high.num_tokens):
+                    return count
+                self.resident.insert(memory)
+                count += 1
+        return count
+
+    async def replay_spool(self) -> None:
+        """Carry spooled chunks into the archive whenever it answers; runs for ever."""
+        while True:
+            for chunk in await asyncio.to_thread(self.spool.pending):
+                try:
+                    high, low = await asyncio.to_thread(self.spool.read, chunk)
+                    await self.archive.put(chunk, high, low)
+                except CorruptChunkError as exc:
+                    logger.warning("spooled chunk is torn: %s", exc)
+                except MemoryStoreError:
+                    break  # still away
+                await asyncio.to_thread(self.spool.remove, chunk)
+            await asyncio.sleep(REPLAY_INTERVAL_S)
+
+    def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
+        id, levels = chunk.memory.id, self.bilevel
+        return (
+            encode_high(chunk.memory, levels.high, self.model),
+            encode_low(id, chunk.low, levels.low, self.model),
+        )
+
+    async def _fetch(
+        self, chunks: Sequence[ChunkId], found: dict[ChunkId, KV]
+    ) -> set[str]:
+        """Add the archived L-KV of chunks to `found`; give what went wrong."""
+        degraded = set()
+        blobs = await self.archive.get_many([(c, Level.LOW) for c in chunks])
+        for chunk, blob in zip(chunks, blobs, strict=True):
+            try:
+                kv = await self._decoded_low(chunk, blob)
+            except ArchiveUnavailableError:
+                degraded.add("archive_unavailable")
+            except MemoryStoreError as exc:
+                logger.warning("reading H-KV instead of L-KV: %s", exc)
+                self.fallbacks += 1
+                degraded.add("chunk_fallback")
+            else:
+                found[chunk] = kv
+        return degraded
+
+    async def _decoded_low(self, chunk: ChunkId, blob: bytes | MemoryStoreError) -> KV:
+        if isinstance(blob, MemoryStoreError):
+            spooled = await asyncio.to_thread(self._spooled_low, chunk)
+            if spooled is None:
+                raise blob
+            blob = spooled
+        try:
+            kv = await asyncio.to_thread(decode_low, blob, chunk, self.model)
+        except CorruptChunkError:
+            await self.archive.delete(chunk, Level.LOW)
+            raise
+        return _to_device(kv, self.device)
+
+    def _spooled_low(self, chunk: ChunkId) -> bytes | None:
+        if chunk not in self.spool.pending():
+            return None
+        return self.spool.read(chunk)[1]
+
+    async def _decoded_high(
+        self, chunk: ChunkId, blob: bytes | MemoryStoreError
+    ) -> ChunkMemory | None:
+        try:
+            if isinstance(blob, MemoryStoreError):
+                raise blob
+            memory = await asyncio.to_thread(decode_high, blob, chunk, self.model)
+        except ArchiveUnavailableError:
+            raise
+        except MemoryStoreError as exc:
+            logger.warning("chunk is not rebuilt: %s", exc)
+            return None
+        high = _to_device(memory.high, self.device)
+        index_keys = memory.index_keys.to(self.device)
+        return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
+
+
+def _to_device(kv: KV, device: torch.device) -> KV:
+    return KV(
+        kv.keys.to(device), kv.values.to(device), kv.positions.to(device), kv.span
+    )
