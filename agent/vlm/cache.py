@@ -17,7 +17,8 @@ class _Layer(DynamicLayer):
     """One layer's view of a mixed cache; appends in place."""
 
     def __init__(self, keys: Tensor, values: Tensor, num_tokens: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # transformers        self._keys, self._values = keys[None], values[None]  # (1, H, capacity, D)
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers' own
+        self._keys, self._values = keys[None], values[None]  # (1, H, capacity, D)
         self.dtype, self.device = keys.dtype, keys.device
         self._show(num_tokens)
         self.is_initialized = True

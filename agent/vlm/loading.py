@@ -137,7 +137,8 @@ def fingerprint(
 
 def _load_builtin(device: str, dtype: torch.dtype) -> VisionLanguageModel:
     tokenizer = builtin.build_tokenizer()
-    module = builtin.build_module(builtin.build_config(tokenizer)).to(device, dtype)
+    module = builtin.build_module(builtin.build_config(tokenizer))
+    nn.Module.to(module, device, dtype)
     return assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=False)
 
 
