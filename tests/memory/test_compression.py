@@ -1,0 +1,111 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from kv_factory import make_chunk
+
+from memory.compression.bilevel import METHODS, Compression
+from memory.compression.novelty import feature_novelty, keep_novel
+from memory.compression.pooling import pool_tokens
+from memory.compression.selection import select_tokens
+from memory.compression.value_norm import value_norms
+from memory.kv import ChunkKV
+
+
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    factor=st.floats(1, 40),
+    frames=st.integers(1, 4),
+    side=st.integers(1, 3),
+    pinned=st.integers(0, 3),
+)
+def test_every_method_keeps_tokens_over_factor_in_every_layer(
+    method: str, factor: float, frames: int, side: int, pinned: int
+) -> None:
+    chunk = make_chunk((frames, side, side), pinned=pinned)
+    tokens = chunk.kv.num_tokens
+    kept = Compression(method, factor).apply(chunk)
+    wanted = max(-(-tokens // factor), pinned + 1)
+    assert kept.num_tokens == min(wanted, tokens) or (
+        method == "pooling" and kept.num_tokens <= wanted
+    )
+    assert kept.keys.shape[0] == chunk.kv.keys.shape[0]
+    assert kept.span == chunk.kv.span
+    stamp = chunk.kv.keys[:, :, chunk.pinned_tokens]
+    assert torch.equal(kept.keys[:, :, :pinned], stamp)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_factor_one_changes_nothing(method: str) -> None:
+    chunk = make_chunk()
+    kept = Compression(method, 1).apply(chunk)
+    assert torch.equal(kept.keys, chunk.kv.keys)
+    assert torch.equal(kept.values, chunk.kv.values)
+    assert torch.equal(kept.positions, chunk.kv.positions)
+
+
+def test_selection_keeps_the_highest_scores_in_time_order() -> None:
+    chunk = make_chunk((1, 2, 2), pinned=1)
+    scores = torch.tensor([0.1, 0.9, 0.2, 0.8])
+    kept = select_tokens(chunk, scores, 3)
+    assert torch.equal(kept.keys, chunk.kv.keys[:, :, [0, 2, 4]])
+    assert kept.positions[0, 0].tolist() == [0, 2, 4]
+
+
+def test_selection_takes_the_other_text_only_after_all_visual_tokens() -> None:
+    chunk = make_chunk((1, 2, 2), pinned=1)
+    kept = select_tokens(chunk, torch.zeros(4), 5)
+    assert torch.equal(kept.keys, chunk.kv.keys[:, :, :5])
+
+
+def test_novelty_finds_what_moved() -> None:
+    chunk = make_chunk((5, 2, 2))
+    still = torch.ones(5, 4, 5)
+    still[3, 2] += 7.0
+    moved = ChunkKV(
+        chunk.kv,
+        chunk.visual_tokens,
+        still.view(20, 5),
+        chunk.grid,
+        chunk.pinned_tokens,
+    )
+    novelty = feature_novelty(moved).view(5, 4)
+    assert novelty[3, 2] == pytest.approx(7 * 5**0.5)
+    assert novelty.sum() == pytest.approx(novelty[3, 2].item())
+    kept = keep_novel(moved, 3)
+    token = moved.visual_tokens[3 * 4 + 2]
+    assert torch.equal(kept.keys[:, :, 2], moved.kv.keys[:, :, token])
+
+
+def test_value_norm_is_the_mean_over_layers_and_heads() -> None:
+    chunk = make_chunk((1, 2, 2), pinned=0)
+    slow = [
+        sum(
+            chunk.kv.values[layer, head, token].norm().item()
+            for layer in range(3)
+            for head in range(2)
+        )
+        / 6
+        for token in chunk.visual_tokens
+    ]
+    assert value_norms(chunk).tolist() == pytest.approx(slow, rel=1e-5)
+
+
+def test_pooling_averages_the_same_place_over_time() -> None:
+    chunk = make_chunk((4, 2, 2), pinned=2)
+    pooled = pool_tokens(chunk, 2 + 4)
+    for place in range(4):
+        group = 2 + place + 4 * torch.arange(4)
+        by_hand = chunk.kv.keys[:, :, group].mean(dim=2)
+        torch.testing.assert_close(pooled.keys[:, :, 2 + place], by_hand)
+        middle = chunk.kv.positions[:, :, group].mean(dim=2)
+        torch.testing.assert_close(pooled.positions[:, :, 2 + place], middle)
+
+
+@pytest.mark.parametrize(
+    ("method", "factor", "message"),
+    [("zip", 2, "novelty"), ("novelty", 0.5, "at least 1")],
+)
+def test_wrong_compression_is_named(method: str, factor: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Compression(method, factor)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from kv_factory import make_memory
+
+from memory.relevance import IndexHeads, detrend, score_chunks
+
+
+def test_index_holds_each_kv_head_once() -> None:
+    heads = IndexHeads.of([(2, 5), (2, 4), (1, 0), (2, 1)], queries_per_kv=2)
+    assert heads.query_heads.tolist() == [[1, 0], [2, 1], [2, 4], [2, 5]]
+    assert heads.kv_heads.tolist() == [[1, 0], [2, 0], [2, 2]]
+    assert heads.reads.tolist() == [0, 1, 2, 2]
+
+
+def test_scores_equal_the_obvious_loop() -> None:
+    heads = IndexHeads.of([(0, 0), (0, 1), (1, 3)], queries_per_kv=2)
+    memories = [make_memory(number) for number in range(5)]
+    queries = torch.randn(3, 4, 8)
+    slow = torch.zeros(5)
+    for head in range(3):
+        for token in range(4):
+            best = torch.stack(
+                [
+                    max(
+                        queries[head, token] @ key / 8**0.5
+                        for key in memory.index_keys[heads.reads[head]]
+                    )
+                    for memory in memories
+                ]
+            )
+            slow += best.softmax(dim=0) / 12
+    torch.testing.assert_close(score_chunks(queries, memories, heads), slow)
+
+
+def test_one_token_is_enough_to_point_at_a_chunk() -> None:
+    heads = IndexHeads.of([(0, 0), (0, 2)], queries_per_kv=2)
+    memories = [make_memory(number) for number in range(30)]
+    for memory in memories:
+        memory.index_keys.div_(memory.index_keys.norm(dim=-1, keepdim=True))
+    queries = torch.zeros(2, 9, 8)
+    queries[0, 4] = 20 * memories[17].index_keys[0, 1]
+    scores = score_chunks(queries, memories, heads)
+    assert scores.argmax() == 17
+    assert scores.sum() == pytest.approx(1)
+
+
+def test_chunks_of_uneven_key_counts_are_scored() -> None:
+    heads = IndexHeads.of([(0, 0), (1, 0)], queries_per_kv=1)
+    short = make_memory(1)
+    cut = type(short)(short.id, short.high, short.index_keys[:, :1], short.low_tokens)
+    scores = score_chunks(torch.randn(2, 3, 8), [make_memory(0), cut], heads)
+    assert scores.shape == (2,)
+    assert torch.isfinite(scores).all()
+
+
+def test_detrending_takes_out_a_line_and_leaves_a_peak() -> None:
+    line = 0.3 * torch.arange(20.0)
+    flat = detrend(line)
+    assert flat.std() < 1e-4
+    peak = torch.zeros(20)
+    peak[4] = 5.0
+    assert detrend(line + peak).argmax() == 4
+    assert torch.equal(detrend(line[:5]), line[:5])
