@@ -1,0 +1,88 @@
+"""The config file as a whole: `load_config` is the way in.
+
+Its sections are in `config_sections.py`, how YAML becomes values with lines in
+`config_file.py`, how mistakes become sentences in `config_report.py`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from agent.config_file import read_config_file
+from agent.config_report import report
+from agent.config_sections import (
+    ArchiveConfig,
+    CameraConfig,
+    CameraName,
+    LogConfig,
+    MemoryConfig,
+    ModelConfig,
+    MqttConfig,
+    Section,
+)
+from ingest.settings import CameraSettings
+
+
+class Config(Section):
+    """The whole config file."""
+
+    data_dir: Path = Field(
+        default=Path("data"), description="where the agent keeps its files"
+    )
+    cameras: dict[CameraName, CameraConfig] = Field(
+        min_length=1, description="the cameras, by name"
+    )
+    model: ModelConfig = ModelConfig()
+    memory: MemoryConfig = MemoryConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    mqtt: MqttConfig = MqttConfig()
+    log: LogConfig = LogConfig()
+
+    @field_validator("model", "memory", "archive", "mqtt", "log", mode="before")
+    @classmethod
+    def _fill_empty(cls, section: object) -> object:
+        """A section with every line commented out is null in YAML."""
+        return {} if section is None else section
+
+    @field_validator("cameras")
+    @classmethod
+    def _no_reserved_names(
+        cls, cameras: dict[str, CameraConfig]
+    ) -> dict[str, CameraConfig]:
+        if "answers" in cameras:
+            raise ValueError("found a camera named answers, allowed: any other name")
+        return cameras
+
+    def camera_settings(self) -> tuple[CameraSettings, ...]:
+        """Build what `ingest` reads the cameras by."""
+        return tuple(camera.settings(name) for name, camera in self.cameras.items())
+
+
+def load_config(
+    path: Path | str, environment: Mapping[str, str] | None = None
+) -> Config:
+    """Read a config file.
+
+    Args:
+        path: The YAML file.
+        environment: Where `${NAME}` is looked up, by default in the environment.
+
+    Raises:
+        ConfigError: There are mistakes in it; all of them are named, with their lines.
+    """
+    file = read_config_file(
+        Path(path), os.environ if environment is None else environment
+    )
+    data: Any = {} if file.data is None else file.data
+    errors = []
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False)
+    if errors or file.mistakes:
+        # Outside of the except clause: pydantic's own error may show a secret.
+        raise report(file, errors, Config)
+    return config
