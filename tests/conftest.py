@@ -165,6 +165,12 @@ def mosquitto(short_folder: Callable[[], Path]) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Find ports of the loopback device that nobody listens to."""
+    return _free_port
+
+
+@pytest.fixture
 def prefix() -> str:
     """First part of the test's keys and topics."""
     return f"test-{uuid.uuid4().hex[:12]}"
