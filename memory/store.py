@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from memory.codec import decode_high, decode_low, encode_high, encode_low
+from memory.codec import Compression, decode_high, decode_low, encode_high, encode_low
 from memory.compression.bilevel import BiLevel, CompressedChunk
 from memory.errors import (
     ArchiveFullError,
@@ -181,10 +181,12 @@ class MemoryStore:
             await asyncio.sleep(REPLAY_INTERVAL_S)
 
     def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
-        id, levels = chunk.memory.id, self.bilevel
+        high, low = self.bilevel.high, self.bilevel.low
+        made_high = Compression(high.method, high.factor)
+        made_low = Compression(low.method, low.factor)
         return (
-            encode_high(chunk.memory, levels.high, self.model),
-            encode_low(id, chunk.low, levels.low, self.model),
+            encode_high(chunk.memory, made_high, self.model),
+            encode_low(chunk.memory.id, chunk.low, made_low, self.model),
         )
 
     async def _fetch(

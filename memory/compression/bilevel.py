@@ -27,7 +27,7 @@ METHODS: Mapping[str, Callable[[ChunkKV, int], KV]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
+class LevelSettings:
     """How one level is made.
 
     Attributes:
@@ -78,8 +78,8 @@ class BiLevel:
         index_keys: Keys per chunk and head in the index.
     """
 
-    high: Compression
-    low: Compression
+    high: LevelSettings
+    low: LevelSettings
     heads: IndexHeads
     index_keys: int
 

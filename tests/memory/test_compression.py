@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kv_factory import make_chunk
 
-from memory.compression.bilevel import METHODS, Compression
+from memory.compression.bilevel import METHODS, LevelSettings
 from memory.compression.novelty import feature_novelty, keep_novel
 from memory.compression.pooling import pool_tokens
 from memory.compression.selection import select_tokens
@@ -24,7 +24,7 @@ def test_every_method_keeps_tokens_over_factor_in_every_layer(
 ) -> None:
     chunk = make_chunk((frames, side, side), pinned=pinned)
     tokens = chunk.kv.num_tokens
-    kept = Compression(method, factor).apply(chunk)
+    kept = LevelSettings(method, factor).apply(chunk)
     wanted = max(-(-tokens // factor), pinned + 1)
     assert kept.num_tokens == min(wanted, tokens) or (
         method == "pooling" and kept.num_tokens <= wanted
@@ -38,7 +38,7 @@ def test_every_method_keeps_tokens_over_factor_in_every_layer(
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_factor_one_changes_nothing(method: str) -> None:
     chunk = make_chunk()
-    kept = Compression(method, 1).apply(chunk)
+    kept = LevelSettings(method, 1).apply(chunk)
     assert torch.equal(kept.keys, chunk.kv.keys)
     assert torch.equal(kept.values, chunk.kv.values)
     assert torch.equal(kept.positions, chunk.kv.positions)
@@ -108,4 +108,4 @@ def test_pooling_averages_the_same_place_over_time() -> None:
 )
 def test_wrong_compression_is_named(method: str, factor: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Compression(method, factor)
+        LevelSettings(method, factor)
