@@ -257,7 +257,7 @@ class MqttConfig(Section):
         return self.url == EMBEDDED
 
     def settings(self, embedded_url: str | None = None) -> MqttSettings:
-        """Build what the bus connects by; `embedded_url` is where our broker listens."""
+        """Build what the bus connects by; `embedded_url` is the embedded broker's."""
         url, version = self.url, self.version
         if self.is_embedded:
             url = embedded_url or f"mqtt://127.0.0.1:{self.embedded_port}"

@@ -113,6 +113,8 @@ def parse_question(
     if start_s is not None and end_s is not None and start_s >= end_s:
         raise InvalidQuestionError("bad_window", "from must be before to")
     topic = reply.topic if reply else asked.response_topic
+    if topic is None:
+        topic = f"{rules.prefix}/answers/{question_id}"
     return Question(
         id=question_id,
         text=text,
@@ -123,8 +125,7 @@ def parse_question(
         top_k=asked.top_k,
         stream=asked.stream,
         reply=ReplyTo(
-            check_reply_topic(topic or f"{rules.prefix}/answers/{question_id}", rules),
-            reply.correlation if reply else None,
+            check_reply_topic(topic, rules), reply.correlation if reply else None
         ),
     )
 
