@@ -33,8 +33,8 @@ class Frame:
 class FrameChunk:
     """Consecutive sampled frames of one camera that go through the model together.
 
-    A chunk covers the half-open time [start_s, end_s): it begins with its first frame and
-    ends where the next frame is due.
+    A chunk covers the half-open time [start_s, end_s): it begins with its first frame
+    and ends where the next frame is due.
 
     Attributes:
         camera: Name of the camera.

@@ -1,0 +1,83 @@
+"""The process that reads one camera: `python -m ingest.reader`.
+
+FFmpeg hangs, leaks and crashes; here it does so alone. The request comes as JSON on
+standard input (an address may hold a password, so it is in no argument), messages leave
+on standard output, and whatever else is printed goes to standard error.
+"""
+
+import os
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+from ingest.camera import read_frames
+from ingest.chunker import chunk_frames
+from ingest.errors import CameraError
+from ingest.settings import ReaderRequest
+from ingest.wire import End, Failure, Heartbeat, write_message
+
+_HEARTBEAT_S = 0.25
+_PARENT_CHECK_S = 0.5
+
+
+def main() -> int:
+    """Read the camera that standard input asks for until it ends or fails."""
+    output = _take_output()
+    request = ReaderRequest.from_json(sys.stdin.buffer.read())
+    threading.Thread(
+        target=_die_with_parent, args=(request.parent_pid,), daemon=True
+    ).start()
+    try:
+        send_chunks(request, output)
+    except BrokenPipeError:
+        os._exit(0)  # the owner left: nothing to flush, and nobody to flush it to
+    return 0
+
+
+def send_chunks(request: ReaderRequest, output: BinaryIO) -> None:
+    """Write the chunks of a camera, heartbeats between them, and how it ended.
+
+    Raises:
+        BrokenPipeError: Nobody is there to read them.
+    """
+    settings = request.settings
+    frames = read_frames(settings, request.resume, _Pulse(output).beat)
+    chunks = chunk_frames(settings.name, frames, settings.chunk_frames, settings.fps)
+    try:
+        for chunk in chunks:
+            write_message(output, chunk)
+    except CameraError as exc:
+        write_message(output, Failure(type(exc).__name__, str(exc)))
+    else:
+        write_message(output, End())
+
+
+class _Pulse:
+    """Writes heartbeats, a few a second at most."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._next_s = time.monotonic()
+
+    def beat(self, last_frame_s: float) -> None:
+        """Tell that a frame has come."""
+        if time.monotonic() >= self._next_s:
+            write_message(self._output, Heartbeat(last_frame_s))
+            self._next_s = time.monotonic() + _HEARTBEAT_S
+
+
+def _take_output() -> BinaryIO:
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 20)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return output
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

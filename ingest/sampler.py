@@ -1,0 +1,44 @@
+"""Which frames of a stream are looked at: one for each tick of a regular grid.
+
+The grid is laid when the stream begins, a quarter of an interval before its first
+frame, and never moved: sampling does not drift, and a stream that comes at the sampled
+rate with some jitter keeps all its frames.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+_LEAD = 0.25  # of an interval
+
+
+class Timed(Protocol):
+    """Anything with a time."""
+
+    @property
+    def time_s(self) -> float:
+        """UTC, seconds since the Unix epoch."""
+
+
+TimedT = TypeVar("TimedT", bound=Timed)
+
+
+def sample_frames(frames: Iterable[TimedT], fps: float) -> Iterator[TimedT]:
+    """Give the first frame at or after each tick, at most one for a tick.
+
+    A frame that is not later than the tick of the one before it is passed over, so the
+    times of what comes out increase.
+
+    Args:
+        frames: Frames, or what will become one, in the order of the stream.
+        fps: Ticks per second.
+    """
+    origin_s: float | None = None
+    last_tick = -1
+    for frame in frames:
+        if origin_s is None:
+            origin_s = frame.time_s - _LEAD / fps
+        tick = math.floor((frame.time_s - origin_s) * fps)
+        if tick > last_tick:
+            last_tick = tick
+            yield frame

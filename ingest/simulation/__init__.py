@@ -1,0 +1,1 @@
+"""Simulated cameras: seeded worlds that any moment of can be rendered and told."""

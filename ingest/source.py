@@ -1,0 +1,167 @@
+"""A camera as an asynchronous iterator of chunks that survives whatever happens to it.
+
+A child process reads the camera; the age of its newest frame is watched from here, and
+a reader that is silent for too long is killed and replaced.
+"""
+
+import asyncio
+import logging
+import os
+import random
+from types import TracebackType
+from typing import Self
+
+from ingest.buffer import ChunkBuffer
+from ingest.errors import CameraError, CameraOpenError, CameraStalledError
+from ingest.frame import FrameChunk
+from ingest.reader_process import ReaderProcess
+from ingest.settings import CameraSettings, ReaderRequest, Resume
+from ingest.status import CameraRecord, CameraStatus, Gap, GapReason, describe
+from ingest.wire import End, Failure, Heartbeat, Message
+
+_log = logging.getLogger(__name__)
+
+_BACK_OFF_S = 0.5
+_MAX_BACK_OFF_S = 30.0
+_START_S = 5.0  # for a process to start on a busy machine, beyond the camera's own time
+
+
+class CameraSource:
+    """The chunks of one camera, in order of time, for one consumer.
+
+    Enter it, then iterate. The iteration ends when a file, or a simulated camera with a
+    duration, has ended; for anything else, and whenever something breaks, it goes on
+    trying, and `status` and `gaps` tell.
+    """
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self.settings = settings
+        self._buffer = ChunkBuffer(settings.buffer_chunks, settings.hand_off)
+        self._record = CameraRecord(settings.fps)
+        self._began_s: float | None = None
+        self._failures = 0
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is doing now."""
+        return self._record.status
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The times not watched, oldest first; the newest thousand."""
+        return self._record.gaps
+
+    async def __aenter__(self) -> Self:
+        self._buffer = ChunkBuffer(self.settings.buffer_chunks, self.settings.hand_off)
+        self._record = CameraRecord(self.settings.fps)
+        self._began_s, self._failures = None, 0
+        self._task = asyncio.create_task(
+            self._watch(), name=f"ingest.source[{self.settings.name}]"
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._task.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():  # short: the reader is killed, not asked
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as again:
+                cancelled = again
+        if cancelled:
+            raise cancelled
+        if exc_type is None and not self._task.cancelled():
+            self._task.result()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> FrameChunk:
+        chunk = await self._buffer.get()
+        if chunk is None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+            raise StopAsyncIteration
+        return chunk
+
+    async def _watch(self) -> None:
+        try:
+            while not await self._read_until_it_breaks():
+                limit_s = min(_MAX_BACK_OFF_S, _BACK_OFF_S * 2**self._failures)
+                self._failures = min(self._failures + 1, 16)
+                await asyncio.sleep(random.uniform(0, limit_s))
+                self._record.note_reconnect()
+            self._record.note_end()
+        finally:
+            await self._buffer.close()
+
+    async def _read_until_it_breaks(self) -> bool:
+        """Run one reader; tell whether the stream has ended as it should."""
+        try:
+            return await self._read()
+        except CameraStalledError as exc:
+            self._note_outage(describe(exc), GapReason.STALLED)
+        except CameraError as exc:
+            self._note_outage(describe(exc), GapReason.OFFLINE)
+        return False
+
+    async def _read(self) -> bool:
+        settings = self.settings
+        limit_s = settings.open_timeout_s + _START_S
+        error: CameraError = CameraOpenError(
+            settings.address, f"no frame within {limit_s:g} s"
+        )
+        async with ReaderProcess(self._request()) as reader:
+            await reader.ask()
+            while True:
+                try:
+                    async with asyncio.timeout(limit_s):
+                        message = await reader.read()
+                except TimeoutError:
+                    raise error from None
+                limit_s = settings.stall_timeout_s
+                error = CameraStalledError(settings.address, limit_s)
+                if await self._is_last(message):
+                    return isinstance(message, End)
+
+    def _request(self) -> ReaderRequest:
+        resume = None
+        if self._began_s is not None:
+            resume = Resume(self._began_s, self._record.seen_until_s)
+        return ReaderRequest(self.settings, os.getpid(), resume)
+
+    async def _is_last(self, message: Message) -> bool:
+        match message:
+            case Heartbeat(last_frame_s):
+                self._record.note_frame(last_frame_s)
+            case FrameChunk():
+                await self._take(message)
+            case Failure(error, text):
+                self._note_outage(f"{error}: {text}", GapReason.OFFLINE)
+        return isinstance(message, Failure | End)
+
+    async def _take(self, chunk: FrameChunk) -> None:
+        self._failures = 0
+        if self._began_s is None:
+            self._began_s = chunk.start_s
+        elif chunk.start_s < self._record.seen_until_s:
+            _log.warning(
+                "camera %s: a chunk is %.3f s older than the one before it; left out",
+                self.settings.name,
+                self._record.seen_until_s - chunk.start_s,
+            )
+            return
+        self._record.note_chunk(chunk)
+        dropped = await self._buffer.put(chunk)
+        if dropped is not None:
+            self._record.note_drop(dropped)
+
+    def _note_outage(self, error: str, reason: GapReason) -> None:
+        _log.warning("camera %s is %s: %s", self.settings.name, reason, error)
+        self._record.note_outage(error, reason)
