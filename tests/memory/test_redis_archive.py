@@ -301,6 +301,17 @@ async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., 
         assert await archive.get(chunk_at(stored), Level.LOW) == b"l"
 
 
+async def test_a_refusal_of_a_large_blob_does_not_hold_up_the_loop(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis("--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
+    async with RedisArchive(redis.url, model=MODEL) as archive:
+        started = time.monotonic()
+        with pytest.raises(ArchiveFullError):
+            await archive.put(chunk_at(1), b"\xff" * 20_000_000, b"low")
+        assert time.monotonic() - started < 1.5
+
+
 async def test_a_server_that_cannot_write_its_file_counts_as_full(
     start_redis: Callable[..., Any],
 ):
