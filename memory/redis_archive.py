@@ -106,8 +106,8 @@ class RedisArchive:
         """
         if chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
             raise ValueError(f"{chunk} is longer than {LONGEST_CHUNK_MS} ms")
-        # As memoryviews: the client writes the bytes of a refused command into its error,
-        # which takes a second for every 5 MB.
+        # As memoryviews: the client spells out a refused command in its error, bytes
+        # too, which takes a second for every 5 MB.
         await self._transact(
             [
                 ("SET", self._blob_key(chunk, Level.HIGH), memoryview(high)),
