@@ -3,11 +3,14 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.errors import AnswerTimeoutError
-from agent.mqtt_client import Dialer, Link, MqttSettings, request_properties
+from agent.mqtt_client import Dialer, Link
+from agent.mqtt_properties import request_properties
+from agent.mqtt_settings import MqttSettings
 
 
 async def ask(
@@ -45,6 +48,38 @@ async def ask(
             return await _ask(link, "/".join(levels), body, on_delta)
     except TimeoutError as exc:
         raise AnswerTimeoutError(deadline_s) from exc
+
+
+@asynccontextmanager
+async def states(
+    settings: MqttSettings,
+) -> AsyncIterator[AsyncIterator[tuple[str, dict[str, Any]]]]:
+    """Follow what an agent says of itself and of its cameras.
+
+    Yields:
+        An iterator over (camera, state) as they are published, beginning with what is
+        retained; the agent's own state has the camera "" and the key `state`.
+
+    Raises:
+        BrokerUnavailableError: The broker can't be reached, or went away meanwhile.
+    """
+    prefix = settings.prefix
+    dialer = Dialer(settings, f"longwatch-status-{uuid.uuid4().hex[:12]}")
+    async with dialer.connect() as link:
+        topics = (f"{prefix}/status", f"{prefix}/+/status")
+        await link.subscribe(topics, with_retained=True)
+        yield _read_states(link, prefix)
+
+
+async def _read_states(
+    link: Link, prefix: str
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async for message in link.messages():
+        levels = message.topic.removeprefix(f"{prefix}/").split("/")
+        if len(levels) == 1:
+            yield "", {"state": message.payload.decode()}
+        else:
+            yield levels[0], json.loads(message.payload)
 
 
 async def _ask(

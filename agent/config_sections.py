@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from agent.mqtt_client import MqttSettings, Version
+from agent.mqtt_settings import MqttSettings, Version
 from ingest.settings import CameraSettings
 
 EMBEDDED = "embedded"
@@ -29,6 +29,7 @@ _CAMERA: dict[str, Any] = {
     for field in fields(CameraSettings)
 }
 
+Method = Literal["novelty", "value_norm", "pooling"]
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 
@@ -139,6 +140,8 @@ class MemoryConfig(Section):
     low_factor: int = Field(
         default=2, ge=1, le=1024, description="tokens in / tokens kept, in L-KV"
     )
+    high_method: Method = Field(default="novelty", description="how H-KV is chosen")
+    low_method: Method = Field(default="value_norm", description="how L-KV is chosen")
     resident_tokens: int = Field(
         default=65536,
         ge=256,
@@ -189,6 +192,9 @@ class ArchiveConfig(Section):
     prefix: Prefix = Field(default="longwatch", description="first part of every key")
     timeout_s: float = Field(
         default=5, gt=0, le=600, description="bound on every operation"
+    )
+    retention_hours: float = Field(
+        default=168, gt=0, description="age at which a chunk is forgotten"
     )
 
     @field_validator("url")

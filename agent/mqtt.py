@@ -21,14 +21,9 @@ from agent.errors import (
     TooManyQuestionsError,
 )
 from agent.messages import Answer, Question, ReplyTo, answer_to_json, error_answer
-from agent.mqtt_client import (
-    Dialer,
-    Link,
-    Message,
-    MqttSettings,
-    Will,
-    response_properties,
-)
+from agent.mqtt_client import Dialer, Link, Message
+from agent.mqtt_properties import response_properties
+from agent.mqtt_settings import MqttSettings
 from agent.outbox import Letter, Outbox
 from agent.questions import QuestionRules, find_reply, parse_question
 from agent.recent_answers import RecentAnswers
@@ -138,7 +133,7 @@ class MqttBus:
 
     async def _keep_up(self) -> None:
         """Stay connected for ever: full jitter, doubling, up to a cap."""
-        will = Will(self._status_topic, b"offline")
+        will = Message(self._status_topic, b"offline", retained=True)
         name = f"{self._settings.prefix.replace('/', '-')}-agent"
         dialer = Dialer(self._settings, name, will=will, keep_session=True)
         attempt = 0

@@ -6,21 +6,21 @@ connection that leaves no task, socket or reader behind, whatever ended it.
 
 import asyncio
 import contextlib
+import functools
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiomqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.errors import BrokerUnavailableError
-
-Version = Literal["auto", "5", "3.1.1"]
+from agent.mqtt_properties import connect_properties
+from agent.mqtt_settings import MqttSettings
 
 _KEEPALIVE_S = 15  # a frozen broker is noticed after about twice this
 _PROBE_TIMEOUT_S = 3.0  # a broker that doesn't know MQTT 5 may just stay silent
@@ -37,49 +37,14 @@ _SILENT.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
-class MqttSettings:
-    """How to reach the broker, and what the agent accepts from it.
-
-    Attributes:
-        url: `mqtt://host:port`, `mqtts://host:port` or `unix:///path`.
-        prefix: First part of every topic of ours.
-        username: Name the broker knows us by, or None.
-        password: Goes with `username`.
-        ca_file: Certificates that a `mqtts` broker is checked against, or the system's.
-        version: The MQTT version, or `auto`: 5 first, then 3.1.1.
-        max_questions: How many questions may wait.
-        max_question_bytes: Largest payload of a question.
-        default_deadline_s: Deadline of a question that names none.
-    """
-
-    url: str
-    prefix: str = "longwatch"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
-    version: Version = "auto"
-    max_questions: int = 16
-    max_question_bytes: int = 16384
-    default_deadline_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
-    """What was published to us."""
+    """What was published, or is to be, as a last will."""
 
     topic: str
     payload: bytes
     retained: bool
     response_topic: str | None = None
     correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker publishes, retained, when we vanish."""
-
-    topic: str
-    payload: bytes
 
 
 class Link:
@@ -110,12 +75,20 @@ class Link:
         except aiomqtt.MqttError as exc:
             raise BrokerUnavailableError(self._where, str(exc)) from exc
 
-    async def subscribe(self, topics: Iterable[str]) -> None:
-        """Subscribe to the topics with QoS 1, without what is retained there."""
+    async def subscribe(
+        self, topics: Iterable[str], *, with_retained: bool = False
+    ) -> None:
+        """Subscribe to the topics with QoS 1.
+
+        Args:
+            topics: Topic filters.
+            with_retained: Ask for what is retained there (3.1.1 always sends it).
+        """
+        handling = 0 if with_retained else 2
         try:
             for topic in topics:
                 if self.version == "5":
-                    options = SubscribeOptions(qos=1, retainHandling=2)
+                    options = SubscribeOptions(qos=1, retainHandling=handling)
                     await self._client.subscribe(topic, options=options)
                 else:
                     await self._client.subscribe(topic, qos=1)
@@ -129,6 +102,18 @@ class Link:
                 yield _to_message(message)
         except aiomqtt.MqttError as exc:
             raise BrokerUnavailableError(self._where, str(exc)) from exc
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which tells when its thread is done with the socket."""
+
+    dialled: asyncio.Event
+
+    def _client_connect(self) -> None:
+        try:
+            super()._client_connect()
+        finally:
+            self._loop.call_soon_threadsafe(self.dialled.set)
 
 
 class Dialer:
@@ -146,7 +131,7 @@ class Dialer:
         settings: MqttSettings,
         identifier: str,
         *,
-        will: Will | None = None,
+        will: Message | None = None,
         keep_session: bool = False,
     ) -> None:
         self._settings, self._identifier = settings, identifier
@@ -167,7 +152,7 @@ class Dialer:
         finally:
             await _leave(client)
 
-    async def _open(self) -> aiomqtt.Client:
+    async def _open(self) -> _Client:
         while True:
             client = self._make_client()
             try:
@@ -196,12 +181,15 @@ class Dialer:
         self._proven = False
         return at_once
 
-    def _make_client(self) -> aiomqtt.Client:
+    def _make_client(self) -> _Client:
         settings, url = self._settings, urlsplit(self._settings.url)
         is_unix, is_v5 = url.scheme == "unix", self._version == "5"
         tls = aiomqtt.TLSParameters(ca_certs=settings.ca_file)
-        will = self._will
-        return aiomqtt.Client(
+        session_s = _SESSION_S if self._keep_session else 0
+        will = self._will and aiomqtt.Will(
+            self._will.topic, self._will.payload, qos=1, retain=self._will.retained
+        )
+        client = _Client(
             url.path if is_unix else (url.hostname or "localhost"),
             url.port or (8883 if url.scheme == "mqtts" else 1883),
             transport="unix" if is_unix else "tcp",
@@ -210,9 +198,7 @@ class Dialer:
             password=settings.password,
             protocol=_PROTOCOLS[self._version],
             tls_params=tls if url.scheme == "mqtts" else None,
-            will=aiomqtt.Will(will.topic, will.payload, 1, retain=True)
-            if will
-            else None,
+            will=will,
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S if self._proven else _PROBE_TIMEOUT_S,
             logger=_SILENT,
@@ -220,42 +206,14 @@ class Dialer:
             clean_start=not self._keep_session
             if is_v5
             else MQTT_CLEAN_START_FIRST_ONLY,
-            properties=self._connect_properties() if is_v5 else None,
+            properties=connect_properties(_MAX_PACKET_BYTES, session_s)
+            if is_v5
+            else None,
         )
-
-    def _connect_properties(self) -> Properties:
-        expiry = {"SessionExpiryInterval": _SESSION_S} if self._keep_session else {}
-        return _make_properties(
-            PacketTypes.CONNECT, MaximumPacketSize=_MAX_PACKET_BYTES, **expiry
-        )
-
-
-def request_properties(topic: str, correlation: bytes, expiry_s: float) -> Properties:
-    """Build what a question carries in MQTT 5."""
-    return _make_properties(
-        PacketTypes.PUBLISH,
-        ResponseTopic=topic,
-        CorrelationData=correlation,
-        MessageExpiryInterval=max(1, round(expiry_s)),
-    )
-
-
-def response_properties(correlation: bytes | None) -> Properties:
-    """Build what an answer carries in MQTT 5."""
-    copied = {} if correlation is None else {"CorrelationData": correlation}
-    return _make_properties(
-        PacketTypes.PUBLISH,
-        ContentType="application/json",
-        PayloadFormatIndicator=1,
-        **copied,
-    )
-
-
-def _make_properties(packet_type: int, **values: str | bytes | int) -> Properties:
-    properties = Properties(packet_type)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
+        if is_unix:
+            open_socket = functools.partial(_open_unix_socket, url.path)
+            client._client._create_unix_socket_connection = open_socket  # type: ignore[method-assign]
+        return client
 
 
 def _to_message(message: aiomqtt.Message) -> Message:
@@ -269,18 +227,20 @@ def _to_message(message: aiomqtt.Message) -> Message:
     )
 
 
-async def _enter(client: aiomqtt.Client) -> None:
+async def _enter(client: _Client) -> None:
     """Connect; when that fails or is cancelled, leave nothing open.
 
-    aiomqtt connects in a thread, which can't be interrupted: a cancelled call waits for
-    it, else the socket would come to life in an event loop that has moved on.
+    The socket is opened in a thread, which can't be interrupted: a cancelled call waits
+    for it, else the socket would come to life in an event loop that has moved on.
     """
+    client.dialled = asyncio.Event()
     entering = asyncio.ensure_future(client.__aenter__())
     try:
         await asyncio.shield(entering)
     except asyncio.CancelledError:
-        with contextlib.suppress(aiomqtt.MqttError):
-            await entering
+        await client.dialled.wait()
+        entering.cancel()
+        await asyncio.wait([entering])
         await _abandon(client)
         raise
     except aiomqtt.MqttError:
@@ -288,19 +248,31 @@ async def _enter(client: aiomqtt.Client) -> None:
         raise
 
 
-async def _leave(client: aiomqtt.Client) -> None:
+def _open_unix_socket(path: str) -> socket.socket:
+    """Connect; paho would leave the socket open when that fails."""
+    with contextlib.ExitStack() as on_error:
+        opened = on_error.enter_context(socket.socket(socket.AF_UNIX))
+        opened.connect(path)
+        on_error.pop_all()
+        return opened
+
+
+async def _leave(client: _Client) -> None:
     """Disconnect, so that the broker publishes no will."""
     with contextlib.suppress(aiomqtt.MqttError):
         await client.__aexit__(None, None, None)
     await _abandon(client)
 
 
-async def _abandon(client: aiomqtt.Client) -> None:
+async def _abandon(client: _Client) -> None:
     """Close what aiomqtt leaves open: its socket, its task, an error nobody read."""
-    client._client.disconnect()  # closes the socket where there still is one
+    if client._connected.cancelled():
+        client._connected = asyncio.Future()  # aiomqtt would raise what it holds
     if client._disconnected.done():
         client._disconnected.exception()
+    client._client.disconnect()
     await asyncio.sleep(0)  # aiomqtt starts its task, and cancels its last read, late
+    client._client._sock_close()  # a frozen broker never takes the farewell
     if client._misc_task is not None:
         client._misc_task.cancel()
         await asyncio.wait([client._misc_task])
