@@ -41,11 +41,16 @@ async def ask(
     body = {"id": uuid.uuid4().hex, "deadline_s": deadline_s, **body}
     if on_delta is not None:
         body["stream"] = True
-    dialer = Dialer(settings, f"longwatch-ask-{uuid.uuid4().hex[:12]}")
-    levels = [settings.prefix, camera, "ask"] if camera else [settings.prefix, "ask"]
+    name = uuid.uuid4().hex
+    dialer = Dialer(settings, f"longwatch-ask-{name[:12]}")
+    prefix = settings.prefix
+    topic = f"{prefix}/{camera}/ask" if camera else f"{prefix}/ask"
+    answer_topic = f"{prefix}/answers/{name}"
     try:
         async with asyncio.timeout(deadline_s), dialer.connect() as link:
-            return await _ask(link, "/".join(levels), body, on_delta)
+            await link.subscribe((answer_topic, f"{answer_topic}/delta"))
+            await _publish(link, topic, answer_topic, body)
+            return await _wait(link, answer_topic, on_delta)
     except TimeoutError as exc:
         raise AnswerTimeoutError(deadline_s) from exc
 
@@ -82,27 +87,26 @@ async def _read_states(
             yield levels[0], json.loads(message.payload)
 
 
-async def _ask(
-    link: Link,
-    ask_topic: str,
-    body: Mapping[str, object],
-    on_delta: Callable[[str], None] | None,
-) -> dict[str, Any]:
-    prefix = ask_topic.split("/ask", maxsplit=1)[0]
-    topic = f"{prefix}/answers/{uuid.uuid4().hex}"
-    await link.subscribe((topic, f"{topic}/delta"))
-    correlation = str(body["id"]).encode()
+async def _publish(
+    link: Link, topic: str, answer_topic: str, body: Mapping[str, object]
+) -> None:
     if link.version == "3.1.1":
-        body = {**body, "response_topic": topic}
-    expiry_s = float(str(body["deadline_s"]))
+        body = {"response_topic": answer_topic, **body}
     await link.publish(
-        ask_topic,
+        topic,
         json.dumps(body, allow_nan=False).encode(),
-        properties=request_properties(topic, correlation, expiry_s),
+        properties=request_properties(
+            answer_topic, str(body["id"]).encode(), float(str(body["deadline_s"]))
+        ),
     )
+
+
+async def _wait(
+    link: Link, answer_topic: str, on_delta: Callable[[str], None] | None
+) -> dict[str, Any]:
     async for message in link.messages():
         received: dict[str, Any] = json.loads(message.payload)
-        if message.topic == topic:
+        if message.topic == answer_topic:
             return received
         if on_delta is not None:
             on_delta(received["text"])

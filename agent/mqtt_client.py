@@ -9,6 +9,7 @@ import contextlib
 import functools
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -104,13 +105,29 @@ class Link:
             raise BrokerUnavailableError(self._where, str(exc)) from exc
 
 
+class _TLSSocket(ssl.SSLSocket):
+    """Closes itself when the hand-shake fails; paho would leave it open."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class _Client(aiomqtt.Client):
     """aiomqtt's client, which tells when its thread is done with the socket."""
 
     dialled: asyncio.Event
+    tls: MqttSettings | None = None
 
     def _client_connect(self) -> None:
         try:
+            if self.tls is not None and self._client._ssl_context is None:
+                context = ssl.create_default_context(cafile=self.tls.ca_file)
+                context.sslsocket_class = _TLSSocket
+                self._client.tls_set_context(context)
             super()._client_connect()
         finally:
             self._loop.call_soon_threadsafe(self.dialled.set)
@@ -184,7 +201,6 @@ class Dialer:
     def _make_client(self) -> _Client:
         settings, url = self._settings, urlsplit(self._settings.url)
         is_unix, is_v5 = url.scheme == "unix", self._version == "5"
-        tls = aiomqtt.TLSParameters(ca_certs=settings.ca_file)
         session_s = _SESSION_S if self._keep_session else 0
         will = self._will and aiomqtt.Will(
             self._will.topic, self._will.payload, qos=1, retain=self._will.retained
@@ -197,7 +213,6 @@ class Dialer:
             username=settings.username,
             password=settings.password,
             protocol=_PROTOCOLS[self._version],
-            tls_params=tls if url.scheme == "mqtts" else None,
             will=will,
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S if self._proven else _PROBE_TIMEOUT_S,
@@ -210,6 +225,7 @@ class Dialer:
             if is_v5
             else None,
         )
+        client.tls = settings if url.scheme == "mqtts" else None
         if is_unix:
             open_socket = functools.partial(_open_unix_socket, url.path)
             client._client._create_unix_socket_connection = open_socket  # type: ignore[method-assign]
