@@ -14,15 +14,14 @@ from pydantic import Field, ValidationError, field_validator
 from agent.config_file import read_config_file
 from agent.config_report import report
 from agent.config_sections import (
-    ArchiveConfig,
     CameraConfig,
     CameraName,
     LogConfig,
     MemoryConfig,
     ModelConfig,
-    MqttConfig,
     Section,
 )
+from agent.config_servers import ArchiveConfig, MqttConfig
 from ingest.settings import CameraSettings
 
 
