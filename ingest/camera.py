@@ -24,6 +24,7 @@ from ingest.settings import CameraSettings, Resume
 from ingest.simulation.stream import simulated_frames
 
 _NOT_AN_ANSWER = 0.9  # of the time-out: FFmpeg calls silence "invalid data"
+_SAME_S = 1e-3  # two times this close are those of one frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,10 @@ def _play_file(
             first_s = decoded.time if first_s is None else first_s
             position_s = decoded.time - first_s
         time_s = began_s + position_s
-        if resume and time_s < resume.from_s:
-            continue
+        if resume:
+            if time_s < resume.from_s - _SAME_S:
+                continue
+            time_s = max(time_s, resume.from_s)
         if settings.realtime:
             wait_until(time_s, alive)
         alive(time_s)
@@ -167,7 +170,9 @@ def _follow(
     alive: Callable[[float], None],
 ) -> Iterator[_Picture]:
     clock = FrameClock()
-    for decoded in _decode(settings, container, stream):
+    for number, decoded in enumerate(_decode(settings, container, stream)):
+        if number == 0 and decoded.time is None:
+            continue  # RTSP's first frame: later ones tell how late it came, it can't
         origin_us = container.start_time_realtime
         time_s = clock.stamp(
             decoded.time, utc_now(), None if origin_us is None else origin_us / 1e6

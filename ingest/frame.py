@@ -4,7 +4,7 @@ Times are seconds since the Unix epoch in UTC: the same number means the same mo
 every process, in the archive and after a restart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,3 +64,12 @@ class FrameChunk:
     def start_s(self) -> float:
         """UTC of the first frame."""
         return float(self.times_s[0])
+
+    def since(self, time_s: float) -> "FrameChunk | None":
+        """Give the part of the chunk from a time on, or None if there is none."""
+        first = int(np.searchsorted(self.times_s, time_s))
+        if first == 0:
+            return self
+        if first == len(self.times_s):
+            return None
+        return replace(self, pixels=self.pixels[first:], times_s=self.times_s[first:])

@@ -150,13 +150,12 @@ class CameraSource:
         self._failures = 0
         if self._began_s is None:
             self._began_s = chunk.start_s
-        elif chunk.start_s < self._record.seen_until_s:
-            _log.warning(
-                "camera %s: a chunk is %.3f s older than the one before it; left out",
-                self.settings.name,
-                self._record.seen_until_s - chunk.start_s,
-            )
-            return
+        else:
+            news = chunk.since(self._record.seen_until_s)
+            if news is None:
+                _log.warning("camera %s sent a chunk of the past", self.settings.name)
+                return
+            chunk = news
         self._record.note_chunk(chunk)
         dropped = await self._buffer.put(chunk)
         if dropped is not None:

@@ -71,6 +71,7 @@ class CameraRecord:
 
     def __init__(self, fps: float) -> None:
         self._slack_s = _SLACK_INTERVALS / fps
+        self._interval_s = 1 / fps
         self._state = CameraState.STARTING
         self._error: str | None = None
         self._last_frame_s: float | None = None
@@ -114,14 +115,17 @@ class CameraRecord:
     def note_chunk(self, chunk: FrameChunk) -> None:
         """Note that a chunk has come, and the gap before it."""
         self.note_frame(float(chunk.times_s[-1]))
-        reason, self._outage = self._outage, None
         missing_s = chunk.start_s - self._seen_until_s
-        if reason is None and self._num_chunks and missing_s > self._slack_s:
-            reason = GapReason.STALLED
-        if reason and missing_s > 0:
-            self._gaps.append(Gap(self._seen_until_s, chunk.start_s, reason))
+        if self._outage and missing_s > self._interval_s:
+            self._note_gap(chunk, self._outage)
+        elif self._num_chunks and missing_s > self._slack_s:
+            self._note_gap(chunk, GapReason.STALLED)
+        self._outage = None
         self._seen_until_s = chunk.end_s
         self._num_chunks += 1
+
+    def _note_gap(self, chunk: FrameChunk, reason: GapReason) -> None:
+        self._gaps.append(Gap(self._seen_until_s, chunk.start_s, reason))
 
     def note_drop(self, chunk: FrameChunk) -> None:
         """Note that a chunk was lost; drops in a row are one gap."""

@@ -59,7 +59,7 @@ def _play(
     from_s = resume.from_s if resume else began_s
     number = math.ceil((from_s - began_s) * address.fps - _SAME)
     while address.duration_s is None or number < address.duration_s * address.fps:
-        time_s = began_s + number / address.fps
+        time_s = max(began_s + number / address.fps, from_s)
         number += 1
         played_s = (time_s - from_s) / speed if speed else 0.0
         wait_until(max(time_s, started_s + played_s), alive)
