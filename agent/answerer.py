@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from ingest.source import CameraSource
 
 from agent.coverage import coverage_of
 from agent.errors import AnswerTimeoutError
@@ -18,6 +17,7 @@ from agent.stopwatch import Stopwatch
 from agent.vlm.generation import decode, decode_room
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
+from ingest.source import CameraSource
 from memory.kv import KV, ChunkMemory, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.rehydration import compose

@@ -80,11 +80,11 @@ async def _read_states(
     link: Link, prefix: str
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     async for message in link.messages():
-        levels = message.topic.removeprefix(f"{prefix}/").split("/")
-        if len(levels) == 1:
-            yield "", {"state": message.payload.decode()}
-        else:
-            yield levels[0], json.loads(message.payload)
+        match message.topic.removeprefix(f"{prefix}/").split("/"):
+            case ["status"]:
+                yield "", {"state": message.payload.decode()}
+            case [camera, "status"]:
+                yield camera, json.loads(message.payload)
 
 
 async def _publish(
@@ -105,9 +105,10 @@ async def _wait(
     link: Link, answer_topic: str, on_delta: Callable[[str], None] | None
 ) -> dict[str, Any]:
     async for message in link.messages():
-        received: dict[str, Any] = json.loads(message.payload)
+        # amqtt sends a new client what is retained for others' subscriptions, too.
         if message.topic == answer_topic:
+            received: dict[str, Any] = json.loads(message.payload)
             return received
-        if on_delta is not None:
-            on_delta(received["text"])
+        if on_delta is not None and message.topic == f"{answer_topic}/delta":
+            on_delta(json.loads(message.payload)["text"])
     raise AssertionError("messages end with an error")

@@ -202,9 +202,6 @@ class Dialer:
         settings, url = self._settings, urlsplit(self._settings.url)
         is_unix, is_v5 = url.scheme == "unix", self._version == "5"
         session_s = _SESSION_S if self._keep_session else 0
-        will = self._will and aiomqtt.Will(
-            self._will.topic, self._will.payload, qos=1, retain=self._will.retained
-        )
         client = _Client(
             url.path if is_unix else (url.hostname or "localhost"),
             url.port or (8883 if url.scheme == "mqtts" else 1883),
@@ -213,7 +210,7 @@ class Dialer:
             username=settings.username,
             password=settings.password,
             protocol=_PROTOCOLS[self._version],
-            will=will,
+            will=self._aiomqtt_will(),
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S if self._proven else _PROBE_TIMEOUT_S,
             logger=_SILENT,
@@ -230,6 +227,12 @@ class Dialer:
             open_socket = functools.partial(_open_unix_socket, url.path)
             client._client._create_unix_socket_connection = open_socket  # type: ignore[method-assign]
         return client
+
+    def _aiomqtt_will(self) -> aiomqtt.Will | None:
+        will = self._will
+        if will is None:
+            return None
+        return aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retained)
 
 
 def _to_message(message: aiomqtt.Message) -> Message:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ingest.source import CameraSource
-
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.frame import FrameChunk
+from ingest.source import CameraSource
 from memory.compression.bilevel import CompressedChunk
+from memory.errors import MemoryStoreError
 from memory.kv import KV, ChunkId
 from memory.store import MemoryStore
 
@@ -34,6 +34,7 @@ class WatchCounts:
     bytes_h: int = 0
     bytes_l: int = 0
     spooled: int = 0
+    lost: int = 0
     prefill_ms: float = 0.0
     last_chunk: str = ""
 
@@ -46,8 +47,7 @@ class Watcher:
     gave, so that the model does not wait for the disk.
 
     Attributes:
-        camera: Name of the camera.
-        source: Its chunks of frames.
+        source: The camera's chunks of frames.
         model: The model.
         sink: KV of the tokens before the first chunk.
         thread: The thread that owns the model.
@@ -55,7 +55,6 @@ class Watcher:
         context_chunks: Chunks before this one that a chunk sees, as H-KV.
     """
 
-    camera: str
     source: CameraSource
     model: VisionLanguageModel
     sink: KV
@@ -67,6 +66,11 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self._queue = asyncio.Queue(ARCHIVE_BOUND)
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera."""
+        return self.source.settings.name
 
     async def watch(self) -> None:
         """Prefill and compress each chunk of the camera; ends when the camera does."""
@@ -108,7 +112,8 @@ class Watcher:
         id, counts = chunk.memory.id, self.counts
         try:
             stored = await self.store.remember(chunk)
-        except OSError as exc:
+        except (OSError, MemoryStoreError) as exc:
+            counts.lost += 1
             logger.warning("chunk %s/%s is lost: %s", id.camera, id.name, exc)
             return
         counts.chunks += 1

@@ -89,6 +89,7 @@ class MemoryStore:
 
         Raises:
             OSError: The archive is away and the spool can't be written either.
+            ArchiveFullError: The archive is away and the spool has no room for it.
         """
         id = chunk.memory.id
         high, low = await asyncio.to_thread(self._encode, chunk)
@@ -128,8 +129,15 @@ class MemoryStore:
         return Recollection(tuple(readings), tuple(runs), frozenset(degraded))
 
     async def forget(self, camera: str, before_ms: int) -> int:
-        """Forget a camera's chunks that ended before a moment; give how many."""
+        """Forget a camera's chunks that ended before a moment; give how many.
+
+        Raises:
+            ArchiveUnavailableError: The archive does not answer; ask again later.
+        """
         self.resident.forget(camera, before_ms)
+        for chunk in await asyncio.to_thread(self.spool.pending):
+            if chunk.camera == camera and chunk.end_ms <= before_ms:
+                await asyncio.to_thread(self.spool.remove, chunk)
         return await self.archive.forget(camera, before_ms)
 
     async def watched(
@@ -151,11 +159,14 @@ class MemoryStore:
         Raises:
             ArchiveUnavailableError: The archive does not answer.
         """
-        chunks = (await self.archive.timeline(camera))[::-1]
+        archived = await self.archive.timeline(camera)
+        spooled = await asyncio.to_thread(self.spool.pending)
+        mine = {chunk for chunk in spooled if chunk.camera == camera}
+        chunks = sorted(mine | set(archived), reverse=True)
         count = 0
         for start in range(0, len(chunks), REBUILD_BATCH):
             batch = chunks[start : start + REBUILD_BATCH]
-            blobs = await self.archive.get_many([(c, Level.HIGH) for c in batch])
+            blobs = await self._blobs(batch, Level.HIGH)
             for chunk, blob in zip(batch, blobs, strict=True):
                 memory = await self._decoded_high(chunk, blob)
                 if memory is None:
@@ -194,7 +205,7 @@ class MemoryStore:
     ) -> set[str]:
         """Add the archived L-KV of chunks to `found`; give what went wrong."""
         degraded = set()
-        blobs = await self.archive.get_many([(c, Level.LOW) for c in chunks])
+        blobs = await self._blobs(chunks, Level.LOW)
         for chunk, blob in zip(chunks, blobs, strict=True):
             try:
                 kv = await self._decoded_low(chunk, blob)
@@ -210,10 +221,7 @@ class MemoryStore:
 
     async def _decoded_low(self, chunk: ChunkId, blob: bytes | MemoryStoreError) -> KV:
         if isinstance(blob, MemoryStoreError):
-            spooled = await asyncio.to_thread(self._spooled_low, chunk)
-            if spooled is None:
-                raise blob
-            blob = spooled
+            raise blob
         try:
             kv = await asyncio.to_thread(decode_low, blob, chunk, self.model)
         except CorruptChunkError:
@@ -221,10 +229,28 @@ class MemoryStore:
             raise
         return _to_device(kv, self.device)
 
-    def _spooled_low(self, chunk: ChunkId) -> bytes | None:
-        if chunk not in self.spool.pending():
-            return None
-        return self.spool.read(chunk)[1]
+    async def _blobs(
+        self, chunks: Sequence[ChunkId], level: Level
+    ) -> list[bytes | MemoryStoreError]:
+        """Read blobs from the archive, or from the spool those that still wait there."""
+        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
+        if any(isinstance(blob, MemoryStoreError) for blob in blobs):
+            return await asyncio.to_thread(self._from_spool, chunks, blobs, level)
+        return blobs
+
+    def _from_spool(
+        self,
+        chunks: Sequence[ChunkId],
+        blobs: Sequence[bytes | MemoryStoreError],
+        level: Level,
+    ) -> list[bytes | MemoryStoreError]:
+        spooled = set(self.spool.pending())
+        return [
+            self.spool.read(chunk)[level is Level.LOW]
+            if isinstance(blob, MemoryStoreError) and chunk in spooled
+            else blob
+            for chunk, blob in zip(chunks, blobs, strict=True)
+        ]
 
     async def _decoded_high(
         self, chunk: ChunkId, blob: bytes | MemoryStoreError

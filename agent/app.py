@@ -1,0 +1,279 @@
+"""The running agent: a stack of resources, then one task group over them.
+
+Reading order is the path of a frame and of a question: archive, model, memory, cameras,
+broker; then who watches and who answers.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from agent.answerer import Answerer
+from agent.broker import EmbeddedBroker
+from agent.camera_report import report_camera
+from agent.config import Config
+from agent.mqtt import MqttBus
+from agent.vlm.loading import ModelSettings, load_model
+from agent.vlm.model import VisionLanguageModel
+from agent.watcher import Watcher
+from agent.worker import ModelThread, Priority
+from ingest.source import CameraSource
+from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.embedded_valkey import EmbeddedValkey
+from memory.errors import ArchiveUnavailableError
+from memory.kv import KV
+from memory.recall import RecallLimits
+from memory.redis_archive import RedisArchive
+from memory.resident import ResidentMemory
+from memory.spool import Spool
+from memory.store import MemoryStore
+
+logger = logging.getLogger(__name__)
+
+NUM_ANSWERERS = 2  # questions worked on at once; the model thread takes turns
+STATUS_INTERVAL_S = 1.0
+RETRY_INTERVAL_S = 2.0
+RETENTION_INTERVAL_S = 600.0
+
+
+class _StopRequested(Exception):  # noqa: N818 - not an error: how a task group is ended
+    """Raised in the task group when the agent is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agent:
+    """Everything that is open while the agent runs.
+
+    Attributes:
+        config: The whole config file.
+        valkey: The embedded archive's server, None with an archive of the user's own.
+        thread: The thread that owns the model.
+        model: The model.
+        sink: KV of the tokens before the first chunk.
+        store: The memory.
+        sources: The cameras.
+        bus: The broker.
+        unbuilt: Cameras whose memory could not be rebuilt yet.
+    """
+
+    config: Config
+    valkey: EmbeddedValkey | None
+    thread: ModelThread
+    model: VisionLanguageModel
+    sink: KV
+    store: MemoryStore
+    sources: Mapping[str, CameraSource]
+    bus: MqttBus
+    unbuilt: tuple[str, ...]
+
+
+@asynccontextmanager
+async def open_agent(config: Config) -> AsyncIterator[Agent]:
+    """Open archive, model, memory, cameras and broker, in this order.
+
+    Raises:
+        ModelLoadError: The model can't be loaded.
+        BrokerStartError: The embedded broker can't listen.
+        ArchiveInUseError: Another agent runs in the same data directory.
+        ArchiveUnavailableError: The embedded archive can't be started.
+    """
+    async with AsyncExitStack() as stack:
+        valkey, url = None, config.archive.url
+        if url == "embedded":
+            valkey = EmbeddedValkey(config.data_dir / "archive")
+            url = (await stack.enter_async_context(valkey)).url
+        thread = await stack.enter_async_context(ModelThread())
+        model, sink = await thread.run(Priority.CHUNK, partial(_load, config))
+        archive = RedisArchive(
+            url,
+            model=model.fingerprint,
+            prefix=config.archive.prefix,
+            timeout_s=config.archive.timeout_s,
+        )
+        await stack.enter_async_context(archive)
+        store = await _open_memory(config, archive, model)
+        cameras = config.camera_settings()
+        unbuilt = await rebuild(store, [camera.name for camera in cameras])
+
+        broker_url = None
+        if config.mqtt.is_embedded:
+            broker = EmbeddedBroker(config.mqtt.embedded_port)
+            broker_url = (await stack.enter_async_context(broker)).url
+        bus = MqttBus(
+            config.mqtt.settings(broker_url), cameras=[c.name for c in cameras]
+        )
+        await stack.enter_async_context(bus)
+        sources = {
+            camera.name: await stack.enter_async_context(CameraSource(camera))
+            for camera in cameras
+        }
+        yield Agent(
+            config, valkey, thread, model, sink, store, sources, bus, tuple(unbuilt)
+        )
+
+
+async def run(agent: Agent, stop: asyncio.Event) -> None:
+    """Watch and answer until `stop` is set."""
+    context_chunks = agent.config.model.context_chunks
+    watchers = [
+        Watcher(
+            source, agent.model, agent.sink, agent.thread, agent.store, context_chunks
+        )
+        for source in agent.sources.values()
+    ]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            start = tasks.create_task
+            for watcher in watchers:
+                start(watcher.watch(), name=f"agent.watch[{watcher.camera}]")
+                start(watcher.archive(), name=f"agent.archive[{watcher.camera}]")
+            for number in range(NUM_ANSWERERS):
+                start(_answer_questions(agent), name=f"agent.answer[{number}]")
+            start(agent.store.replay_spool(), name="agent.spool")
+            start(_publish_states(agent, watchers), name="agent.status")
+            start(_forget_old(agent), name="agent.retention")
+            if agent.unbuilt:
+                start(_rebuild_later(agent), name="agent.rebuild")
+            if agent.valkey is not None:
+                start(_keep_alive(agent.valkey), name="agent.valkey")
+            start(_wait_for(stop), name="agent.stop")
+    except* _StopRequested:
+        logger.info("stopping")
+
+
+async def _wait_for(stop: asyncio.Event) -> None:
+    """End the task group when the agent is asked to stop."""
+    await stop.wait()
+    raise _StopRequested
+
+
+async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> list[str]:
+    """Make what was remembered resident again; give the cameras that must wait."""
+    for number, camera in enumerate(cameras):
+        try:
+            started = time.monotonic()
+            count = await store.rebuild(camera)
+        except ArchiveUnavailableError as exc:
+            logger.warning("memory of %s is rebuilt later: %s", camera, exc)
+            return list(cameras[number:])
+        others = await store.archive.other_models(camera)
+        logger.info(
+            "rebuilt %s",
+            camera,
+            extra={
+                "chunks": count,
+                "seconds": round(time.monotonic() - started, 2),
+                "other_models": others,
+            },
+        )
+    return []
+
+
+def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
+    """Load the model and run its system prompt; on the model thread."""
+    settings = config.model
+    model = load_model(
+        ModelSettings(
+            settings.name,
+            settings.revision,
+            settings.device,
+            settings.dtype,
+            settings.max_pixels,
+        )
+    )
+    if not model.is_trained:
+        logger.warning(
+            "model %s has random weights: its answers mean nothing", model.name
+        )
+    return model, model.prefill_sink()
+
+
+async def _open_memory(
+    config: Config, archive: RedisArchive, model: VisionLanguageModel
+) -> MemoryStore:
+    memory = config.memory
+    spool = await asyncio.to_thread(
+        Spool, config.data_dir / "spool" / model.fingerprint, memory.spool_bytes
+    )
+    return MemoryStore(
+        archive,
+        spool,
+        ResidentMemory(memory.resident_tokens, memory.newest_chunks),
+        BiLevel(
+            LevelSettings(memory.high_method, memory.high_factor),
+            LevelSettings(memory.low_method, memory.low_factor),
+            model.heads,
+            memory.index_keys,
+        ),
+        model.fingerprint,
+        model.device,
+    )
+
+
+async def _answer_questions(agent: Agent) -> None:
+    memory = agent.config.memory
+    limits = RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
+    answerer = Answerer(
+        agent.model,
+        agent.sink,
+        agent.thread,
+        agent.store,
+        limits,
+        agent.config.model.max_new_tokens,
+        agent.sources,
+    )
+    async for question in agent.bus.questions():
+        agent.bus.answer(question, await answerer.answer(question))
+
+
+async def _publish_states(agent: Agent, watchers: Sequence[Watcher]) -> None:
+    """Publish each camera's state whenever it has changed."""
+    published: dict[str, dict[str, object]] = {}
+    while True:
+        for watcher in watchers:
+            state = report_camera(watcher, agent.model)
+            if published.get(watcher.camera) != state:
+                agent.bus.publish_camera_status(watcher.camera, state)
+                published[watcher.camera] = state
+        await asyncio.sleep(STATUS_INTERVAL_S)
+
+
+async def _forget_old(agent: Agent) -> None:
+    """Forget what is older than the retention, camera by camera."""
+    keep_s = agent.config.archive.retention_hours * 3600
+    while True:
+        before_ms = round((time.time() - keep_s) * 1000)
+        for camera in agent.sources:
+            try:
+                count = await agent.store.forget(camera, before_ms)
+            except ArchiveUnavailableError as exc:
+                logger.warning("forgetting is put off: %s", exc)
+                break
+            if count:
+                logger.info("forgot %s", camera, extra={"chunks": count})
+        await asyncio.sleep(RETENTION_INTERVAL_S)
+
+
+async def _rebuild_later(agent: Agent) -> None:
+    """Rebuild what could not be rebuilt at the start, once the archive answers."""
+    left = list(agent.unbuilt)
+    while left:
+        await asyncio.sleep(RETRY_INTERVAL_S)
+        left = await rebuild(agent.store, left)
+
+
+async def _keep_alive(valkey: EmbeddedValkey) -> None:
+    """Start the embedded archive's server again whenever it dies."""
+    while True:
+        status = await valkey.died()
+        logger.warning("the embedded archive died with status %d", status)
+        await valkey.__aexit__(None, None, None)
+        try:
+            await valkey.__aenter__()
+        except ArchiveUnavailableError as exc:
+            logger.warning("%s", exc)
+            await asyncio.sleep(RETRY_INTERVAL_S)

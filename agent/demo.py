@@ -1,0 +1,292 @@
+"""The demo: an agent as a service, and a client that asks it over MQTT.
+
+Everything shown here comes over MQTT, as to any client; the agent is a process of
+its own, stopped and started again in the middle.
+"""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from agent.asker import ask, states
+from agent.config import load_config
+from agent.demo_questions import DemoQuestion, questions_about
+from agent.errors import AgentError, BrokerUnavailableError
+from agent.mqtt_settings import MqttSettings
+from agent.screen import answer_panel, camera_table
+from ingest.simulation.world import World
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+BACKLOG_S = 240  # how long the simulated cameras have been there before the demo
+SPEED = 20  # how much faster than life the backlog is watched
+RETRY_S = 0.2
+CAUGHT_UP_S = 10.0  # a camera whose newest chunk is this new has watched its backlog
+MIN_CHUNKS = 3
+SETTLE_S = 5.0  # the newest moments may not be in a chunk yet
+OWN_QUESTIONS = (
+    "What is happening now?",
+    "What did the camera see first?",
+    "Was there a person?",
+    "What was seen before the restart?",
+)
+
+
+class DemoError(AgentError):
+    """Raised when the demo can't go on; the message says where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """What the demo shows.
+
+    Attributes:
+        video: A file or address to watch instead of the simulated cameras.
+        model: Name of the model.
+        seed: Which simulated world.
+        watch_s: Most seconds to watch before asking.
+        json_file: Where to write what was printed, None for nowhere.
+    """
+
+    video: str | None
+    model: str
+    seed: int
+    watch_s: float
+    json_file: Path | None
+
+
+@dataclass(slots=True)
+class Record:
+    """What was printed, as data."""
+
+    cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> str:
+        """Write it in the form that the README tells."""
+        names = ("chunks", "tokens_in", "tokens_h", "tokens_l", "dropped")
+        cameras = [
+            {"name": name, **{key: state[key] for key in names}}
+            for name, state in sorted(self.cameras.items())
+        ]
+        return json.dumps({"cameras": cameras, "answers": self.answers}, indent=2)
+
+
+async def run_demo(settings: DemoSettings, out: Console) -> None:
+    """Run the demo from beginning to end.
+
+    Raises:
+        DemoError: The agent does not start, or sees nothing.
+        AgentError: A question could not be asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="longwatch-demo-") as folder:
+        config = _write_config(Path(folder), settings)
+        mqtt = load_config(config).mqtt.settings()
+        record = Record()
+        began_s = time.time() - (0 if settings.video else BACKLOG_S)
+
+        out.rule("watching")
+        async with _agent(config, out):
+            await _watch(mqtt, record, settings, out)
+            questions = _questions(settings, (began_s, time.time() - SETTLE_S))
+            out.rule("asking, over MQTT")
+            for question in questions[:-1]:
+                await _put(question, mqtt, record, out, after_restart=False)
+            stopped_s = time.time()
+        out.rule("the agent was stopped and is started again")
+        async with _agent(config, out):
+            await _wait_online(mqtt)
+            await _put(
+                questions[-1],
+                mqtt,
+                record,
+                out,
+                after_restart=True,
+                until_s=stopped_s,
+            )
+    if settings.json_file is not None:
+        await asyncio.to_thread(settings.json_file.write_text, record.as_json() + "\n")
+
+
+def _write_config(folder: Path, settings: DemoSettings) -> Path:
+    if settings.video is None:
+        cameras = {
+            name: {
+                "address": f"simulated:seed={seed}&size=256&fps=2"
+                f"&backlog_s={BACKLOG_S}&speed={SPEED}",
+                "fps": 2,
+            }
+            for name, seed in _seeds(settings).items()
+        }
+    else:
+        local = Path(settings.video)
+        address = str(local.absolute()) if local.exists() else settings.video
+        cameras = {"video": {"address": address, "fps": 2, "realtime": False}}
+    body = {
+        "data_dir": str(folder / "data"),
+        "cameras": cameras,
+        "model": {"name": settings.model, "max_new_tokens": 16},
+        "mqtt": {"url": "embedded", "embedded_port": _free_port()},
+        "log": {"level": "info", "format": "json"},
+    }
+    path = folder / "longwatch.yaml"
+    path.write_text(yaml.safe_dump(body))
+    return path
+
+
+def _seeds(settings: DemoSettings) -> dict[str, int]:
+    return {"garden": 2 * settings.seed, "street": 2 * settings.seed + 1}
+
+
+def _questions(
+    settings: DemoSettings, window: tuple[float, float]
+) -> list[DemoQuestion]:
+    """Give three questions and one more for after the restart."""
+    if settings.video is not None:
+        return [DemoQuestion(text, "video") for text in OWN_QUESTIONS]
+    worlds = {name: World(seed) for name, seed in _seeds(settings).items()}
+    return questions_about(worlds, window, 4, settings.seed)
+
+
+@asynccontextmanager
+async def _agent(config: Path, out: Console) -> AsyncIterator[None]:
+    """Run `longwatch run` as a service would, and stop it as one would."""
+    log_path = config.with_name("agent.log")
+    with log_path.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "agent", "run", "--config", str(config)),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    except (BrokerUnavailableError, TimeoutError) as exc:
+        last = (await asyncio.to_thread(log_path.read_text)).splitlines()[-5:]
+        raise DemoError("\n".join(("the agent can't be reached", *last))) from exc
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        if process.returncode:
+            out.print(f"the agent ended with status {process.returncode}")
+
+
+async def _watch(
+    mqtt: MqttSettings, record: Record, settings: DemoSettings, out: Console
+) -> None:
+    """Show the cameras' states until the backlog is watched or time is up."""
+    await _wait_online(mqtt)
+    async with states(mqtt) as arriving:
+        with Live(console=out, refresh_per_second=4) as live:
+            try:
+                async with asyncio.timeout(settings.watch_s):
+                    async for camera, state in arriving:
+                        if not camera:
+                            continue
+                        record.cameras[camera] = state
+                        live.update(camera_table(record.cameras))
+                        if _has_seen_enough(record, settings):
+                            break
+            except TimeoutError:
+                pass
+    watched = list(record.cameras.values())
+    if not any(state["chunks"] for state in watched):
+        errors = {str(state["error"]) for state in watched if state["error"]}
+        raise DemoError(f"nothing was seen: {', '.join(errors) or 'no frames'}")
+    if not watched[0]["model_is_trained"]:
+        out.print(
+            f"The model ({watched[0]['model']}) has random weights until it is "
+            "trained: the path is real, its words mean nothing.",
+            style="bold yellow",
+        )
+
+
+def _has_seen_enough(record: Record, settings: DemoSettings) -> bool:
+    expected = 1 if settings.video else len(_seeds(settings))
+    cameras = record.cameras.values()
+    return len(cameras) == expected and all(
+        state["chunks"] >= MIN_CHUNKS and _is_caught_up(state) for state in cameras
+    )
+
+
+def _is_caught_up(state: dict[str, Any]) -> bool:
+    if state["state"] == "ended":
+        return True
+    _, _, end_ms = str(state["last_chunk"]).partition("-")
+    return bool(end_ms) and time.time() - int(end_ms) / 1000 < CAUGHT_UP_S
+
+
+async def _wait_online(mqtt: MqttSettings) -> None:
+    """Return once the agent says that it is online."""
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while True:
+            try:
+                async with states(mqtt) as arriving:
+                    async for camera, state in arriving:
+                        if not camera and state["state"] == "online":
+                            return
+            except BrokerUnavailableError:
+                await asyncio.sleep(RETRY_S)
+
+
+async def _put(
+    question: DemoQuestion,
+    mqtt: MqttSettings,
+    record: Record,
+    out: Console,
+    *,
+    after_restart: bool,
+    until_s: float | None = None,
+) -> None:
+    """Ask one question, show the answer beside the truth, and keep both."""
+    body: dict[str, object] = {"question": question.text, "cameras": [question.camera]}
+    if until_s is not None:
+        body["to"] = until_s
+    answer = await ask(mqtt, body)
+    correct = question.is_right(answer["answer"])
+    out.print(answer_panel(answer, _truth(question, correct=correct)))
+    kept = ("question", "answer", "status", "evidence", "timings_ms")
+    record.answers.append(
+        {
+            **{key: answer[key] for key in kept},
+            "expected": question.expected,
+            "correct": correct,
+            "after_restart": after_restart,
+        }
+    )
+
+
+def _truth(question: DemoQuestion, *, correct: bool | None) -> Text | None:
+    if question.expected is None or question.happened_s is None:
+        return None
+    when = datetime.fromtimestamp(question.happened_s, UTC)
+    text = f"  truth: {question.expected}, {question.camera} {when:%H:%M:%S}"
+    return Text(text, style="green" if correct else "red")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

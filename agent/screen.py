@@ -1,0 +1,77 @@
+"""What a person sees of cameras and answers in a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_COLOURS = {"online": "green", "starting": "yellow", "ended": "cyan"}
+_NO_MOMENT = "-"
+
+
+def camera_table(cameras: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Show what each camera's state says: chunks, tokens per level, bytes, drops."""
+    table = Table(header_style="bold", box=SIMPLE, padding=(0, 1))
+    for title in ("camera", "state", "seen until"):
+        table.add_column(title, no_wrap=True)
+    for title in ("chunks", "tokens", "H", "L", "archive", "dropped"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, state in sorted(cameras.items()):
+        colour = _COLOURS.get(str(state["state"]), "red")
+        table.add_row(
+            name,
+            Text(str(state["state"]), style=colour),
+            clock(state["last_frame"]),
+            f"{state['chunks']:,}",
+            f"{state['tokens_in']:,}",
+            f"{state['tokens_h']:,}",
+            f"{state['tokens_l']:,}",
+            _size(state["bytes_h"] + state["bytes_l"]),
+            f"{state['dropped']:,}",
+        )
+        if state["error"]:
+            table.add_row("", Text(str(state["error"]), style="red"))
+    return table
+
+
+def answer_panel(answer: Mapping[str, Any], note: Text | None = None) -> Panel:
+    """Show an answer, the moments it refers to, and what it took."""
+    body = Text()
+    if answer["error"]:
+        body.append(f"{answer['error']['code']}: {answer['error']['message']}", "red")
+    else:
+        body.append(answer["answer"] or "(no words)", "bold")
+    if note is not None:
+        body.append("\n").append_text(note)
+    for found in answer["evidence"]:
+        moment = f"{found['camera']} {clock(found['start'])} to {clock(found['end'])}"
+        level = "re-loaded" if found["level"] == "low" else "coarse"
+        body.append(f"\n  {moment}  {level}, relevance {found['score']:.3f}", "cyan")
+    if answer["degraded"]:
+        body.append(f"\n  degraded: {', '.join(answer['degraded'])}", "yellow")
+    facts = [f"{name} {ms:.0f} ms" for name, ms in answer["timings_ms"].items()]
+    facts += [f"{count} {name} tokens" for name, count in answer["tokens"].items()]
+    if facts:
+        body.append("\n  " + ", ".join(facts), "dim")
+    style = {"ok": "green", "error": "red"}.get(answer["status"], "yellow")
+    title = Text(f"{answer['question']}  [{answer['status']}]")
+    return Panel(body, title=title, title_align="left", border_style=style)
+
+
+def clock(moment: str | None) -> str:
+    """Give the time of day of an ISO 8601 moment."""
+    if not moment:
+        return _NO_MOMENT
+    return moment.partition("T")[2].rstrip("Z")
+
+
+def _size(num_bytes: int) -> str:
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
