@@ -54,7 +54,8 @@ class MqttBus:
             settings.max_question_bytes,
             settings.default_deadline_s,
         )
-        self._status_topic = f"{settings.prefix}/status"
+        self._own = f"{settings.prefix}/"
+        self._status_topic = f"{self._own}status"
         # Bound: max_questions. Policy: refuse. Metric: counts["refused"].
         self._questions = asyncio.Queue[Question](settings.max_questions)
         self._recent = RecentAnswers()
@@ -195,12 +196,14 @@ class MqttBus:
             log.warning("%s", exc)
 
     def _receive(self, message: Message) -> None:
+        *camera_level, last = message.topic.removeprefix(self._own).split("/")
+        if last != "ask":  # amqtt sends a new client what others subscribed to, too
+            return
         self.counts["questions"] += 1
         if message.retained:  # else it would be asked again at every reconnect
             self.counts["retained"] += 1
             return
-        levels = message.topic.removeprefix(f"{self._settings.prefix}/").split("/")
-        camera = levels[0] if len(levels) == 2 else None
+        camera = camera_level[0] if camera_level else None
         reply = None
         if message.response_topic is not None:
             reply = ReplyTo(message.response_topic, message.correlation)

@@ -252,6 +252,8 @@ async def test_same_id_twice_is_one_computation_and_one_answer(
         await client.ask(f"{prefix}/ask", body)
         await client.ask(f"{prefix}/ask", body)  # in work: left out
         question = await next_question(bus)
+        async with asyncio.timeout(WAIT_S):
+            await until(lambda: bus.counts["repeated"] == 1)
         bus.answer(question, Answer("same", "who?", "first", "ok"))
         assert (await client.next_body())["answer"] == "first"
         properties = reply_properties(f"{prefix}-other", b"again")
@@ -290,8 +292,10 @@ async def test_status_is_retained_and_cameras_too(mosquitto: Any, prefix: str) -
 
 
 async def test_last_will_tells_that_the_agent_vanished(
-    mosquitto: Any, prefix: str
+    mosquitto: Any, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # One that is back before the broker noticed keeps its session, and has no will.
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
     async with asker(mosquitto) as client, running_bus(mosquitto, prefix) as bus:
         await client.listen(f"{prefix}/status")
         await client.wait_for(b"online")
