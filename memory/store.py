@@ -232,7 +232,7 @@ class MemoryStore:
     async def _blobs(
         self, chunks: Sequence[ChunkId], level: Level
     ) -> list[bytes | MemoryStoreError]:
-        """Read blobs from the archive, or from the spool those that still wait there."""
+        """Read blobs from the archive, or from the spool if they still wait there."""
         blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
         if any(isinstance(blob, MemoryStoreError) for blob in blobs):
             return await asyncio.to_thread(self._from_spool, chunks, blobs, level)
@@ -244,13 +244,15 @@ class MemoryStore:
         blobs: Sequence[bytes | MemoryStoreError],
         level: Level,
     ) -> list[bytes | MemoryStoreError]:
+        found = list(blobs)
         spooled = set(self.spool.pending())
-        return [
-            self.spool.read(chunk)[level is Level.LOW]
-            if isinstance(blob, MemoryStoreError) and chunk in spooled
-            else blob
-            for chunk, blob in zip(chunks, blobs, strict=True)
-        ]
+        for number, chunk in enumerate(chunks):
+            if isinstance(blobs[number], MemoryStoreError) and chunk in spooled:
+                try:
+                    found[number] = self.spool.read(chunk)[level is Level.LOW]
+                except CorruptChunkError as exc:
+                    found[number] = exc
+        return found
 
     async def _decoded_high(
         self, chunk: ChunkId, blob: bytes | MemoryStoreError

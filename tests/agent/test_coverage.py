@@ -1,0 +1,61 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.coverage import coverage_of
+from agent.messages import Gap, Span
+from memory.kv import ChunkId
+
+
+def chunk(start_s: float, end_s: float) -> ChunkId:
+    return ChunkId("door", round(start_s * 1000), round(end_s * 1000))
+
+
+def test_chunks_that_follow_each_other_are_one_watch() -> None:
+    chunks = [chunk(10, 14), chunk(14, 18), chunk(18.4, 22)]
+    found = coverage_of("door", chunks, (10, 22))
+    assert found.watched == (Span("door", 10, 22),)
+    assert found.gaps == ()
+
+
+def test_gaps_are_told_with_their_reason() -> None:
+    chunks = [chunk(10, 14), chunk(30, 34)]
+    known = [Gap("door", 13, 29, "offline"), Gap("door", 29, 30, "dropped")]
+    found = coverage_of("door", chunks, (0, 40), known)
+    assert found.watched == (Span("door", 10, 14), Span("door", 30, 34))
+    assert found.gaps == (
+        Gap("door", 0, 10, "not_watched"),
+        Gap("door", 14, 30, "offline"),
+        Gap("door", 34, 40, "not_watched"),
+    )
+
+
+def test_nothing_watched_is_one_gap() -> None:
+    found = coverage_of("door", [], (5, 9))
+    assert found.watched == ()
+    assert found.gaps == (Gap("door", 5, 9, "not_watched"),)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 20)), max_size=20),
+    st.integers(0, 100),
+    st.integers(1, 100),
+)
+def test_watched_and_gaps_never_overlap_and_stay_in_the_window(
+    pairs: list[tuple[int, int]], start: int, length: int
+) -> None:
+    chunks = sorted(chunk(begin, begin + long) for begin, long in pairs)
+    window = (float(start), float(start + length))
+    inside = [
+        c for c in chunks if c.end_ms > window[0] * 1e3 and c.start_ms < window[1] * 1e3
+    ]
+    found = coverage_of("door", inside, window)
+    parts = sorted(
+        [(s.start_s, s.end_s) for s in found.watched]
+        + [(g.start_s, g.end_s) for g in found.gaps]
+    )
+    assert all(window[0] <= a < b <= window[1] for a, b in parts)
+    assert all(first[1] <= second[0] for first, second in pairwise(parts))
+    covered = sum(b - a for a, b in parts)
+    assert covered <= length

@@ -1,0 +1,196 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import RedisServer
+from kv_factory import make_chunk
+from waiting import until
+
+from memory.codec import decode_low
+from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
+from memory.kv import ChunkId, Level
+from memory.recall import Reading
+from memory.redis_archive import RedisArchive
+from memory.relevance import IndexHeads
+from memory.resident import ResidentMemory
+from memory.spool import Spool
+from memory.store import MemoryStore
+
+BILEVEL = BiLevel(
+    LevelSettings("novelty", 8),
+    LevelSettings("value_norm", 2),
+    IndexHeads.of([(0, 0), (2, 1)], queries_per_kv=1),
+    index_keys=3,
+)
+
+
+def compressed(number: int) -> CompressedChunk:
+    id = ChunkId("door", 1000 * number, 1000 * number + 1000)
+    return BILEVEL.compress_chunk(id, make_chunk(seed=number))
+
+
+async def new_store(
+    archive: RedisArchive, folder: Path, *, budget: int = 10_000, newest: int = 0
+) -> MemoryStore:
+    spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 20)
+    resident = ResidentMemory(budget, newest)
+    return MemoryStore(archive, spool, resident, BILEVEL, "m", torch.device("cpu"))
+
+
+@pytest.fixture
+async def archive(
+    redis_server: RedisServer, prefix: str
+) -> AsyncIterator[RedisArchive]:
+    async with RedisArchive(redis_server.url, model="m", prefix=prefix) as opened:
+        yield opened
+
+
+def fine(*numbers: int) -> list[Reading]:
+    return [Reading(compressed(n).memory.id, Level.LOW, 0.5, True) for n in numbers]
+
+
+async def test_a_recalled_chunk_is_the_one_that_was_remembered(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    chunks = [compressed(number) for number in range(3)]
+    for chunk in chunks:
+        stored = await store.remember(chunk)
+        assert not stored.is_spooled
+    plan = [
+        Reading(chunks[0].memory.id, Level.HIGH, 0.1, False),
+        *fine(1),
+        Reading(chunks[2].memory.id, Level.HIGH, 0.1, False),
+    ]
+    recalled = await store.recall(plan)
+    assert recalled.degraded == frozenset()
+    assert recalled.runs[0] is chunks[0].memory.high
+    assert torch.equal(recalled.runs[1].keys, chunks[1].low.keys)
+    assert torch.equal(recalled.runs[1].values, chunks[1].low.values)
+    assert recalled.readings == tuple(plan)
+
+
+async def test_missing_and_corrupt_low_kv_fall_back_to_high(
+    archive: RedisArchive, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    for number in range(3):
+        await store.remember(compressed(number))
+    await archive.delete(compressed(0).memory.id, Level.LOW)
+    other = compressed(1).memory.id
+    low = bytearray(await archive.get(other, Level.LOW))
+    low[-1] ^= 1
+    await archive.put(other, await archive.get(other, Level.HIGH), bytes(low))
+
+    recalled = await store.recall(fine(0, 1, 2))
+    assert recalled.degraded == {"chunk_fallback"}
+    levels = [reading.level for reading in recalled.readings]
+    assert levels == [Level.HIGH, Level.HIGH, Level.LOW]
+    assert store.fallbacks == 2
+    with pytest.raises(LookupError):
+        await archive.get(other, Level.LOW)  # a corrupt blob is deleted
+
+
+async def test_while_the_archive_is_away_chunks_wait_and_answers_are_coarse(
+    start_redis: Callable[..., RedisServer], prefix: str, tmp_path: Path
+) -> None:
+    server = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    async with RedisArchive(
+        server.url, model="m", prefix=prefix, timeout_s=1.0
+    ) as archive:
+        store = await new_store(archive, tmp_path)
+        await store.remember(compressed(0))
+        await asyncio.to_thread(server.kill)
+        stored = await store.remember(compressed(1))
+        assert stored.is_spooled
+
+        recalled = await store.recall(fine(0, 1))
+        assert recalled.degraded == {"archive_unavailable"}
+        levels = [reading.level for reading in recalled.readings]
+        assert levels == [Level.HIGH, Level.LOW]  # the second waits in the spool
+
+        await asyncio.to_thread(server.start)
+        replay = asyncio.create_task(store.replay_spool())
+
+        async def is_replayed() -> bool:
+            return not await asyncio.to_thread(store.spool.pending)
+
+        await until(is_replayed)
+        assert len(await archive.timeline("door")) == 2
+        replay.cancel()
+        chunk = compressed(1)
+        blob = await archive.get(chunk.memory.id, Level.LOW)
+        kept = decode_low(blob, chunk.memory.id, "m")
+        assert torch.equal(kept.keys, chunk.low.keys)
+
+
+async def test_after_a_restart_the_newest_chunks_are_resident_again(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    before = await new_store(archive, tmp_path)
+    for number in range(70):
+        await before.remember(compressed(number))
+    tokens = compressed(0).memory.high.num_tokens
+
+    after = await new_store(archive, tmp_path, budget=50 * tokens)
+    assert await after.rebuild("door") == 50
+    resident = after.resident.chunks(["door"])
+    assert [memory.id.start_ms // 1000 for memory in resident] == list(range(20, 70))
+    same = before.resident.chunks(["door"])[-1]
+    assert torch.equal(resident[-1].high.keys, same.high.keys)
+    assert torch.equal(resident[-1].index_keys, same.index_keys)
+    assert after.resident.num_evicted == 0
+
+
+async def test_spooled_chunks_are_rebuilt_too(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    chunk = compressed(4)
+    high, low = await asyncio.to_thread(store._encode, chunk)
+    await asyncio.to_thread(store.spool.append, chunk.memory.id, high, low)
+    assert await store.rebuild("door") == 1
+    recalled = await store.recall(fine(4))
+    assert torch.equal(recalled.runs[0].keys, chunk.low.keys)
+
+
+async def test_another_models_chunks_are_kept_but_not_read(
+    archive: RedisArchive, redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    await (await new_store(archive, tmp_path)).remember(compressed(0))
+    async with RedisArchive(redis_server.url, model="n", prefix=prefix) as other:
+        store = await new_store(other, tmp_path / "n")
+        assert await store.rebuild("door") == 0
+        assert await other.other_models("door") == ["m"]
+    assert len(await archive.timeline("door")) == 1
+
+
+async def test_forgetting_clears_every_tier(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    for number in range(4):
+        await store.remember(compressed(number))
+    old = compressed(0)
+    blobs = await asyncio.to_thread(store._encode, old)
+    await asyncio.to_thread(store.spool.append, old.memory.id, *blobs)
+
+    assert await store.forget("door", 2000) == 2
+    assert len(store.resident.chunks(["door"])) == 2
+    assert await asyncio.to_thread(store.spool.pending) == []
+    left = await store.watched("door", None, None)
+    assert [chunk.start_ms for chunk in left] == [2000, 3000]
+
+
+async def test_what_was_watched_includes_evicted_chunks(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    tokens = compressed(0).memory.high.num_tokens
+    store = await new_store(archive, tmp_path, budget=2 * tokens)
+    for number in range(5):
+        await store.remember(compressed(number))
+    assert len(store.resident.chunks(["door"])) == 2
+    seen = await store.watched("door", 1500, 3500)
+    assert [chunk.start_ms for chunk in seen] == [1000, 2000, 3000]
