@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ingest.errors import CameraOpenError, ReaderCrashedError
 from ingest.settings import ReaderRequest
@@ -14,6 +14,18 @@ from ingest.wire import Message, read_message
 
 _PACKAGES = Path(__file__).resolve().parent.parent
 _PIPE_BYTES = 1 << 20
+
+
+async def outlast(ending: asyncio.Future[Any]) -> None:
+    """Wait for something short to be over, and only then be cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.wait([ending])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled:
+        raise cancelled
 
 
 class ReaderProcess:
@@ -58,7 +70,8 @@ class ReaderProcess:
     ) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.communicate()  # also drains the pipe, so that it closes
+        # Reading what is left lets the pipe close.
+        await outlast(asyncio.ensure_future(self._process.communicate()))
 
     async def ask(self) -> None:
         """Tell it what to read."""

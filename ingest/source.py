@@ -14,7 +14,7 @@ from typing import Self
 from ingest.buffer import ChunkBuffer
 from ingest.errors import CameraError, CameraOpenError, CameraStalledError
 from ingest.frame import FrameChunk
-from ingest.reader_process import ReaderProcess
+from ingest.reader_process import ReaderProcess, outlast
 from ingest.settings import CameraSettings, ReaderRequest, Resume
 from ingest.status import CameraRecord, CameraStatus, Gap, GapReason, describe
 from ingest.wire import End, Failure, Heartbeat, Message
@@ -67,14 +67,7 @@ class CameraSource:
         traceback: TracebackType | None,
     ) -> None:
         self._task.cancel()
-        cancelled: asyncio.CancelledError | None = None
-        while not self._task.done():  # short: the reader is killed, not asked
-            try:
-                await asyncio.wait([self._task])
-            except asyncio.CancelledError as again:
-                cancelled = again
-        if cancelled:
-            raise cancelled
+        await outlast(self._task)  # short: the reader is killed, not asked
         if exc_type is None and not self._task.cancelled():
             self._task.result()
 

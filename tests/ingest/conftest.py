@@ -19,7 +19,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
+
+settings.register_profile("unhurried", deadline=None)  # CI machines are busy
+settings.load_profile("unhurried")
 
 HOST = "127.0.0.1"
 START_S = 10.0

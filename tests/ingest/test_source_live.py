@@ -1,0 +1,77 @@
+"""Cameras that break: an RTSP server killed, frozen and started again, or silent."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingest.clock import utc_now
+from ingest.settings import CameraSettings
+from ingest.source import CameraSource
+from ingest.status import CameraState, GapReason
+
+DOWN = (CameraState.OFFLINE, CameraState.STALLED)
+
+
+def live(address: str, **changes: object) -> CameraSettings:
+    usual = {"fps": 4.0, "chunk_frames": 4, "open_timeout_s": 3, "stall_timeout_s": 1.5}
+    return CameraSettings(name="door", address=address, **usual | changes)
+
+
+async def test_rtsp_is_watched_lost_and_found_again(
+    video: Path, serve_rtsp: Callable, until: Callable, second_of: Callable
+):
+    server = serve_rtsp(video.parent)
+    source = CameraSource(live(server.url(video.name)))
+    async with source:
+        first = [await anext(source), await anext(source)]
+        assert abs(first[-1].end_s - utc_now()) < 3
+        assert [second_of(pixels) for pixels in first[1].pixels] == sorted(
+            second_of(pixels) for pixels in first[1].pixels
+        )
+        server.kill()
+        await until(lambda: source.status.state in DOWN)
+        assert source.status.error
+        server.start()
+        await until(lambda: source.status.state is CameraState.ONLINE)
+        before = source.status.num_chunks
+        await until(lambda: source.status.num_chunks > before)
+        chunks = first + [await anext(source) for _ in range(before - 2 + 1)]
+    assert source.status.reconnects >= 1
+    assert np.all(np.diff(np.concatenate([c.times_s for c in chunks])) > 0)
+    gap = source.gaps[-1]
+    assert gap.reason in (GapReason.OFFLINE, GapReason.STALLED)
+    assert gap.start_s in [chunk.end_s for chunk in chunks]
+    assert gap.end_s in [chunk.start_s for chunk in chunks]
+
+
+async def test_a_frozen_camera_is_stalled(
+    clips: Path, serve_rtsp: Callable, until: Callable, my_readers: Callable
+):
+    server = serve_rtsp(clips)
+    source = CameraSource(live(server.url("car-detection.mp4")))
+    async with source:
+        chunk = await anext(source)
+        assert chunk.pixels.shape == (4, 252, 448, 3)
+        server.freeze()
+        await until(lambda: source.status.state is CameraState.STALLED, 5)
+        assert source.status.error.startswith("CameraStalledError")
+        assert source.gaps[-1].reason is GapReason.STALLED
+    assert my_readers() == []
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+async def test_a_silent_server_is_told_in_time_and_tried_again(
+    scheme: str, silent_port: int, until: Callable
+):
+    address = f"{scheme}://me:s3cret@127.0.0.1:{silent_port}/live"
+    source = CameraSource(live(address, open_timeout_s=1))
+    async with source:
+        await until(lambda: source.status.state is CameraState.OFFLINE, 6)
+        assert source.status.error.startswith("CameraOpenError")
+        assert "no answer within 1 s" in source.status.error
+        assert "s3cret" not in source.status.error
+        await until(lambda: source.status.reconnects >= 2)
+    assert source.status.last_frame_s is None
+    assert source.gaps[-1].reason is GapReason.OFFLINE
