@@ -114,7 +114,8 @@ def check_config(config: Annotated[Path, typer.Argument(help="Config file.")]) -
     """Say what is wrong in a config file; exit status 2 if anything is."""
     settings = _load(config)
     count = len(settings.cameras)
-    out.print(f"{config}: good, {count} camera{'' if count == 1 else 's'}")
+    plural = "" if count == 1 else "s"
+    out.print(f"{config}: good, {count} camera{plural}", soft_wrap=True)
 
 
 @app.command()
@@ -192,7 +193,7 @@ def _mqtt(path: Path | None) -> MqttSettings:
 
 
 def _fail(message: str, *, status: int) -> NoReturn:
-    err.print(f"longwatch: {message}", markup=False, highlight=False)
+    err.print(f"longwatch: {message}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(status)
 
 

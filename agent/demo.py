@@ -38,7 +38,6 @@ SPEED = 20  # how much faster than life the backlog is watched
 RETRY_S = 0.2
 CAUGHT_UP_S = 10.0  # a camera whose newest chunk is this new has watched its backlog
 MIN_CHUNKS = 3
-SETTLE_S = 5.0  # the newest moments may not be in a chunk yet
 OWN_QUESTIONS = (
     "What is happening now?",
     "What did the camera see first?",
@@ -103,7 +102,8 @@ async def run_demo(settings: DemoSettings, out: Console) -> None:
         out.rule("watching")
         async with _agent(config, out):
             await _watch(mqtt, record, settings, out)
-            questions = _questions(settings, (began_s, time.time() - SETTLE_S))
+            seen_s = min(_seen_until(state) for state in record.cameras.values())
+            questions = _questions(settings, (began_s, seen_s))
             out.rule("asking, over MQTT")
             for question in questions[:-1]:
                 await _put(question, mqtt, record, out, after_restart=False)
@@ -130,6 +130,7 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
                 "address": f"simulated:seed={seed}&size=256&fps=2"
                 f"&backlog_s={BACKLOG_S}&speed={SPEED}",
                 "fps": 2,
+                "realtime": False,
             }
             for name, seed in _seeds(settings).items()
         }
@@ -233,8 +234,13 @@ def _has_seen_enough(record: Record, settings: DemoSettings) -> bool:
 def _is_caught_up(state: dict[str, Any]) -> bool:
     if state["state"] == "ended":
         return True
+    return time.time() - _seen_until(state) < CAUGHT_UP_S
+
+
+def _seen_until(state: dict[str, Any]) -> float:
+    """Give the UTC up to which a camera's chunks are remembered, 0 before the first."""
     _, _, end_ms = str(state["last_chunk"]).partition("-")
-    return bool(end_ms) and time.time() - int(end_ms) / 1000 < CAUGHT_UP_S
+    return int(end_ms or 0) / 1000
 
 
 async def _wait_online(mqtt: MqttSettings) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -65,16 +66,9 @@ class Link:
         properties: Properties | None = None,
     ) -> None:
         """Publish, and with QoS 1 wait until the broker has it."""
-        try:
-            await self._client.publish(
-                topic,
-                payload,
-                qos,
-                retain,
-                properties if self.version == "5" else None,
-            )
-        except aiomqtt.MqttError as exc:
-            raise BrokerUnavailableError(self._where, str(exc)) from exc
+        chosen = properties if self.version == "5" else None
+        async with self._bounded():
+            await self._client.publish(topic, payload, qos, retain, chosen)
 
     async def subscribe(
         self, topics: Iterable[str], *, with_retained: bool = False
@@ -86,15 +80,13 @@ class Link:
             with_retained: Ask for what is retained there (3.1.1 always sends it).
         """
         handling = 0 if with_retained else 2
-        try:
-            for topic in topics:
+        for topic in topics:
+            async with self._bounded():
                 if self.version == "5":
                     options = SubscribeOptions(qos=1, retainHandling=handling)
                     await self._client.subscribe(topic, options=options)
                 else:
                     await self._client.subscribe(topic, qos=1)
-        except aiomqtt.MqttError as exc:
-            raise BrokerUnavailableError(self._where, str(exc)) from exc
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what arrives, until the connection is gone."""
@@ -103,6 +95,14 @@ class Link:
                 yield _to_message(message)
         except aiomqtt.MqttError as exc:
             raise BrokerUnavailableError(self._where, str(exc)) from exc
+
+    @contextlib.asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                yield
+        except (aiomqtt.MqttError, TimeoutError) as exc:
+            raise BrokerUnavailableError(self._where, str(exc) or "silent") from exc
 
 
 class _TLSSocket(ssl.SSLSocket):
@@ -179,7 +179,7 @@ class Dialer:
                     url = self._settings.url
                     raise BrokerUnavailableError(url, str(exc)) from exc
             else:
-                self._proven, client.timeout = True, _TIMEOUT_S
+                self._proven = True
                 return client
 
     def _try_other_version(self, error: aiomqtt.MqttError) -> bool:
@@ -265,6 +265,9 @@ async def _enter(client: _Client) -> None:
     except aiomqtt.MqttError:
         await _abandon(client)
         raise
+    # From here on we bound what we wait for: aiomqtt does it by asyncio.wait_for, which
+    # before Python 3.12 forgets a cancellation that comes together with the result.
+    client.timeout = math.inf
 
 
 def _open_unix_socket(path: str) -> socket.socket:
@@ -278,16 +281,20 @@ def _open_unix_socket(path: str) -> socket.socket:
 
 async def _leave(client: _Client) -> None:
     """Disconnect, so that the broker publishes no will."""
-    with contextlib.suppress(aiomqtt.MqttError):
-        await client.__aexit__(None, None, None)
-    await _abandon(client)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await client.__aexit__(None, None, None)
+    except (aiomqtt.MqttError, TimeoutError):
+        pass  # it is gone already, or too busy to hear it
+    finally:
+        await _abandon(client)
 
 
 async def _abandon(client: _Client) -> None:
     """Close what aiomqtt leaves open: its socket, its task, an error nobody read."""
     if client._connected.cancelled():
         client._connected = asyncio.Future()  # aiomqtt would raise what it holds
-    if client._disconnected.done():
+    if client._disconnected.done() and not client._disconnected.cancelled():
         client._disconnected.exception()
     client._client.disconnect()
     await asyncio.sleep(0)  # aiomqtt starts its task, and cancels its last read, late

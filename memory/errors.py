@@ -10,8 +10,10 @@ MemoryStoreError
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from memory.kv import ChunkId, Level
+if TYPE_CHECKING:  # naming an error must not load torch
+    from memory.kv import ChunkId, Level
 
 
 class MemoryStoreError(Exception):
@@ -37,7 +39,7 @@ class ArchiveInUseError(MemoryStoreError):
 class ChunkNotFoundError(MemoryStoreError, LookupError):
     """Raised when a chunk, or the level asked for, is not in the archive."""
 
-    def __init__(self, chunk: ChunkId, level: Level) -> None:
+    def __init__(self, chunk: "ChunkId", level: "Level") -> None:
         self.chunk, self.level = chunk, level
         super().__init__(f"{level.name} of {chunk.camera}/{chunk.name} is not archived")
 
@@ -45,7 +47,7 @@ class ChunkNotFoundError(MemoryStoreError, LookupError):
 class CorruptChunkError(MemoryStoreError, ValueError):
     """Raised when a blob is cut off, altered, or of an unknown format version."""
 
-    def __init__(self, chunk: ChunkId, fault: str) -> None:
+    def __init__(self, chunk: "ChunkId", fault: str) -> None:
         self.chunk, self.fault = chunk, fault
         super().__init__(f"blob of {chunk.camera}/{chunk.name}: {fault}")
 

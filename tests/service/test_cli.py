@@ -1,0 +1,84 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def longwatch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "cameras:\n  gate: {address: 'simulated:seed=1'}\n"
+        "mqtt: {url: 'mqtt://127.0.0.1:9'}\n"
+    )
+    return path
+
+
+def test_a_good_config_is_said_to_be_good(config: Path) -> None:
+    done = longwatch("check-config", config)
+    assert done.returncode == 0
+    assert "good, 1 camera" in done.stdout
+
+
+def test_every_mistake_in_a_config_is_named(config: Path) -> None:
+    config.write_text(config.read_text() + "memory: {high_facto: 8}\nmodle: {}\n")
+    done = longwatch("check-config", config)
+    assert done.returncode == 2
+    assert "high_facto" in done.stderr
+    assert "high_factor" in done.stderr
+    assert "modle" in done.stderr
+    assert "line 4" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("ask", "who?"), ("status",)])
+def test_no_broker_is_one_line_and_status_2(
+    config: Path, command: tuple[str, ...]
+) -> None:
+    done = longwatch(*command, "--config", config)
+    assert done.returncode == 2
+    assert done.stderr.startswith("longwatch: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_not_there_ends_the_agent_with_its_name(config: Path) -> None:
+    config.write_text(
+        config.read_text()
+        + f"model: {{name: {config.parent / 'none'}}}\ndata_dir: {config.parent}\n"
+    )
+    done = longwatch("run", "--config", config)
+    assert done.returncode == 2
+    assert "can't load model" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_runs_to_its_end_and_writes_what_it_printed(tmp_path: Path) -> None:
+    written = tmp_path / "demo.json"
+    done = longwatch("demo", "--json", written, "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    body = json.loads(written.read_text())
+    assert [camera["name"] for camera in body["cameras"]] == ["garden", "street"]
+    for camera in body["cameras"]:
+        assert camera["chunks"] > 20
+        assert camera["tokens_in"] > camera["tokens_l"] > camera["tokens_h"] > 0
+        assert camera["dropped"] == 0
+    assert [answer["after_restart"] for answer in body["answers"]] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    for answer in body["answers"]:
+        assert answer["status"] == "ok"
+        assert answer["expected"]
+        assert answer["correct"] in {True, False}
+        assert answer["evidence"]
+        assert answer["timings_ms"]["total"] < 10_000
