@@ -43,6 +43,11 @@ class ReaderProcess:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it left with, negative for a signal; None until it is reaped."""
+        return self._process.returncode
+
     async def __aenter__(self) -> Self:
         paths = [str(_PACKAGES), os.environ.get("PYTHONPATH", "")]
         try:
@@ -93,7 +98,7 @@ class ReaderProcess:
         try:
             return await read_message(stdout)
         except asyncio.IncompleteReadError as exc:
-            exit_code = await self._process.wait()
-            raise ReaderCrashedError(self._address, exit_code) from exc
+            await self._process.wait()
+            raise ReaderCrashedError(self._address, self.exit_code) from exc
         except ValueError as exc:
-            raise ReaderCrashedError(self._address, self._process.returncode) from exc
+            raise ReaderCrashedError(self._address, self.exit_code) from exc

@@ -189,9 +189,9 @@ async def test_no_reader_is_left_after_cancellation(
 async def test_leaving_at_any_moment_leaves_nothing(
     my_readers: Callable, tmp_path: Path
 ):
-    for tick in range(24):
+    for tick in range(10):
         async with CameraSource(settings(tmp_path / "none.mp4")):
-            await asyncio.sleep(tick * 0.02)  # being started, asked, failed, reaped
+            await asyncio.sleep(tick * 0.05)  # being started, asked, failed, reaped
         assert my_readers() == []
     gc.collect()  # what was not closed warns now, and a warning fails the test
 
