@@ -9,8 +9,6 @@ import contextlib
 import functools
 import logging
 import math
-import socket
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -23,6 +21,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.errors import BrokerUnavailableError
 from agent.mqtt_properties import connect_properties
 from agent.mqtt_settings import MqttSettings
+from agent.mqtt_sockets import make_tls_context, open_unix_socket
 
 _KEEPALIVE_S = 15  # a frozen broker is noticed after about twice this
 _PROBE_TIMEOUT_S = 3.0  # a broker that doesn't know MQTT 5 may just stay silent
@@ -105,17 +104,6 @@ class Link:
             raise BrokerUnavailableError(self._where, str(exc) or "silent") from exc
 
 
-class _TLSSocket(ssl.SSLSocket):
-    """Closes itself when the hand-shake fails; paho would leave it open."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
 class _Client(aiomqtt.Client):
     """aiomqtt's client, which tells when its thread is done with the socket."""
 
@@ -125,9 +113,7 @@ class _Client(aiomqtt.Client):
     def _client_connect(self) -> None:
         try:
             if self.tls is not None and self._client._ssl_context is None:
-                context = ssl.create_default_context(cafile=self.tls.ca_file)
-                context.sslsocket_class = _TLSSocket
-                self._client.tls_set_context(context)
+                self._client.tls_set_context(make_tls_context(self.tls.ca_file))
             super()._client_connect()
         finally:
             self._loop.call_soon_threadsafe(self.dialled.set)
@@ -224,7 +210,7 @@ class Dialer:
         )
         client.tls = settings if url.scheme == "mqtts" else None
         if is_unix:
-            open_socket = functools.partial(_open_unix_socket, url.path)
+            open_socket = functools.partial(open_unix_socket, url.path)
             client._client._create_unix_socket_connection = open_socket  # type: ignore[method-assign]
         return client
 
@@ -268,15 +254,6 @@ async def _enter(client: _Client) -> None:
     # From here on we bound what we wait for: aiomqtt does it by asyncio.wait_for, which
     # before Python 3.12 forgets a cancellation that comes together with the result.
     client.timeout = math.inf
-
-
-def _open_unix_socket(path: str) -> socket.socket:
-    """Connect; paho would leave the socket open when that fails."""
-    with contextlib.ExitStack() as on_error:
-        opened = on_error.enter_context(socket.socket(socket.AF_UNIX))
-        opened.connect(path)
-        on_error.pop_all()
-        return opened
 
 
 async def _leave(client: _Client) -> None:

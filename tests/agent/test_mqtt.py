@@ -432,3 +432,15 @@ async def test_cancelled_bus_leaves_nothing_behind(mosquitto: Any, prefix: str) 
         ):
             await anext(bus.questions())
     assert asyncio.all_tasks() <= before
+
+
+async def test_bus_ends_when_told_so_while_it_says_hello(
+    mosquitto: Any, prefix: str
+) -> None:
+    """A cancellation that comes together with the broker's reply must not get lost."""
+    async with asker(mosquitto) as client:
+        await client.listen(f"{prefix}/status")
+        for _ in range(40):
+            bus = MqttBus(settings_for(mosquitto, prefix), cameras=[])
+            async with asyncio.timeout(5), bus:
+                await client.wait_for(b"online")
