@@ -26,11 +26,16 @@ def test_each_tick_gets_the_first_frame_that_is_not_too_early(
     at: list[float], fps: float
 ):
     at = sorted(set(at))
-    first_of: dict[int, float] = {}
-    for before_s, time_s in zip([at[0], *at], at, strict=False):
-        early_s = min((time_s - before_s) / 2, 0.25 / fps)
-        first_of.setdefault(math.floor((time_s - at[0] + early_s) * fps), time_s)
-    assert sample(at, fps) == list(first_of.values())
+    ticks = [
+        math.floor((time_s - at[0] + min((time_s - before_s) / 2, 0.25 / fps)) * fps)
+        for before_s, time_s in zip([at[0], *at], at, strict=False)
+    ]
+    due = [
+        time_s
+        for number, time_s in enumerate(at)
+        if all(tick < ticks[number] for tick in ticks[:number])
+    ]
+    assert sample(at, fps) == due
 
 
 @given(times, rates)
