@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 
 from agent.messages import Answer, Question
 from agent.mqtt import MqttBus
+from agent.mqtt_client import Dialer
 from agent.mqtt_settings import MqttSettings
 
 WAIT_S = 10.0
@@ -444,3 +445,21 @@ async def test_bus_ends_when_told_so_while_it_says_hello(
             bus = MqttBus(settings_for(mosquitto, prefix), cameras=[])
             async with asyncio.timeout(5), bus:
                 await client.wait_for(b"online")
+
+
+async def test_cancellation_together_with_the_reply_is_not_lost(
+    mosquitto: Any, prefix: str
+) -> None:
+    dialer = Dialer(settings_for(mosquitto, prefix), f"{prefix}-client")
+    async with dialer.connect() as link:
+        publishing = asyncio.ensure_future(link.publish(f"{prefix}/any", b""))
+        paho = link._client._client
+        confirm = paho.on_publish
+
+        def confirm_and_cancel(*reply: Any) -> None:
+            confirm(*reply)
+            publishing.cancel()
+
+        paho.on_publish = confirm_and_cancel
+        with pytest.raises(asyncio.CancelledError):
+            await publishing
