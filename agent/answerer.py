@@ -18,7 +18,7 @@ from agent.vlm.generation import decode, decode_room
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
-from memory.kv import KV, ChunkMemory, Level
+from memory.kv import KV, ChunkId, ChunkMemory, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.rehydration import compose
 from memory.relevance import score_chunks
@@ -70,8 +70,12 @@ class Answerer:
         watch = Stopwatch()
         cameras = question.cameras or tuple(sorted(self.sources))
         start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
-        coverage = await self._coverage(question, cameras)
-        memories = self.store.resident.chunks(cameras, start_ms, end_ms)
+        watched = {
+            camera: await self.store.watched(camera, start_ms, end_ms)
+            for camera in cameras
+        }
+        coverage = self._coverage(question, watched)
+        memories = await self._candidates(question, watched)
         answer = Answer(
             question.id,
             question.text,
@@ -113,7 +117,7 @@ class Answerer:
             for m, score in zip(memories, scores, strict=True)
         ]
         plan = plan_recall(candidates, replace(self.limits, top_k=top_k))
-        recalled = await self.store.recall(plan)
+        recalled = await self.store.recall(plan, memories)
         watch.lap("fetch")
         text, num_tokens = await self.thread.run(
             Priority.QUESTION,
@@ -161,12 +165,22 @@ class Answerer:
         words = self.model.tokenizer.decode(ids, skip_special_tokens=True)
         return str(words).strip(), len(ids)
 
-    async def _coverage(self, question: Question, cameras: Sequence[str]) -> Coverage:
+    async def _candidates(
+        self, question: Question, watched: Mapping[str, Sequence[ChunkId]]
+    ) -> tuple[ChunkMemory, ...]:
+        """Give what can be read: resident chunks, and older ones if a time is asked."""
+        resident = self.store.resident.chunks(tuple(watched))
+        if resident and question.start_s is None and question.end_s is None:
+            return resident
+        asked = [chunk for chunks in watched.values() for chunk in chunks]
+        return await self.store.candidates(asked, self.limits.context_tokens)
+
+    def _coverage(
+        self, question: Question, watched: Mapping[str, Sequence[ChunkId]]
+    ) -> Coverage:
         """Tell what of the time asked about was watched, camera by camera."""
-        start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
         parts = []
-        for camera in cameras:
-            chunks = await self.store.watched(camera, start_ms, end_ms)
+        for camera, chunks in watched.items():
             if not chunks and question.start_s is None:
                 continue
             start_s, end_s = question.start_s, question.end_s

@@ -7,8 +7,8 @@ is away.
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -28,7 +28,7 @@ from memory.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-REBUILD_BATCH = 32  # H-KV blobs read at once after a restart
+READ_BATCH = 32  # H-KV blobs read at once
 REPLAY_INTERVAL_S = 2.0
 
 
@@ -103,29 +103,48 @@ class MemoryStore:
         self.resident.retain(chunk)
         return Stored(len(high), len(low), is_spooled)
 
-    async def recall(self, plan: Sequence[Reading]) -> Recollection:
+    async def candidates(
+        self, chunks: Sequence[ChunkId], max_tokens: int
+    ) -> tuple[ChunkMemory, ...]:
+        """Give the H-KV and index keys of chunks: resident ones, others as far as fit.
+
+        Args:
+            chunks: What was watched in the time that is asked about.
+            max_tokens: Most H-KV tokens to read from the archive, newest chunks first.
+        """
+        cameras = sorted({chunk.camera for chunk in chunks})
+        wanted = set(chunks)
+        found = {m.id: m for m in self.resident.chunks(cameras) if m.id in wanted}
+        missing = sorted(wanted - found.keys(), key=lambda c: c.start_ms, reverse=True)
+        try:
+            async for memory in self._stored_memories(missing):
+                max_tokens -= memory.high.num_tokens
+                if max_tokens < 0:
+                    break
+                found[memory.id] = memory
+        except ArchiveUnavailableError as exc:
+            logger.warning("only resident chunks are considered: %s", exc)
+        return tuple(found[chunk] for chunk in sorted(found))
+
+    async def recall(
+        self, plan: Sequence[Reading], memories: Sequence[ChunkMemory]
+    ) -> Recollection:
         """Carry out a recall plan: fetch the L-KV it asks for, fall back to H-KV.
 
         Args:
-            plan: Readings of resident chunks.
+            plan: Readings of chunks among `memories`.
+            memories: The candidates that were planned from.
         """
         wanted = [r.chunk for r in plan if r.level is Level.LOW]
         found = {c: kv for c in wanted if (kv := self.resident.low(c)) is not None}
         missing = [chunk for chunk in wanted if chunk not in found]
         degraded = await self._fetch(missing, found)
 
-        cameras = sorted({r.chunk.camera for r in plan})
-        high = {m.id: m.high for m in self.resident.chunks(cameras)}
-        readings, runs = [], []
-        for reading in plan:
-            chunk = reading.chunk
-            if chunk in found:
-                readings.append(reading)
-                runs.append(found[chunk])
-            elif chunk in high:
-                coarse = Reading(chunk, Level.HIGH, reading.score, reading.is_evidence)
-                readings.append(coarse)
-                runs.append(high[chunk])
+        high = {memory.id: memory.high for memory in memories}
+        readings = [
+            r if r.chunk in found else replace(r, level=Level.HIGH) for r in plan
+        ]
+        runs = [found.get(r.chunk, high[r.chunk]) for r in plan]
         return Recollection(tuple(readings), tuple(runs), frozenset(degraded))
 
     async def forget(self, camera: str, before_ms: int) -> int:
@@ -162,19 +181,13 @@ class MemoryStore:
         archived = await self.archive.timeline(camera)
         spooled = await asyncio.to_thread(self.spool.pending)
         mine = {chunk for chunk in spooled if chunk.camera == camera}
-        chunks = sorted(mine | set(archived), reverse=True)
         count = 0
-        for start in range(0, len(chunks), REBUILD_BATCH):
-            batch = chunks[start : start + REBUILD_BATCH]
-            blobs = await self._blobs(batch, Level.HIGH)
-            for chunk, blob in zip(batch, blobs, strict=True):
-                memory = await self._decoded_high(chunk, blob)
-                if memory is None:
-                    continue
-                if not self.resident.has_room(memory.high.num_tokens):
-                    return count
-                self.resident.insert(memory)
-                count += 1
+        newest_first = sorted(mine | set(archived), reverse=True)
+        async for memory in self._stored_memories(newest_first):
+            if not self.resident.has_room(memory.high.num_tokens):
+                break
+            self.resident.insert(memory)
+            count += 1
         return count
 
     async def replay_spool(self) -> None:
@@ -228,6 +241,18 @@ class MemoryStore:
             await self.archive.delete(chunk, Level.LOW)
             raise
         return _to_device(kv, self.device)
+
+    async def _stored_memories(
+        self, chunks: Sequence[ChunkId]
+    ) -> AsyncIterator[ChunkMemory]:
+        """Read H-KV in batches, in the order of `chunks`; leave out what can't be."""
+        for start in range(0, len(chunks), READ_BATCH):
+            batch = chunks[start : start + READ_BATCH]
+            blobs = await self._blobs(batch, Level.HIGH)
+            for chunk, blob in zip(batch, blobs, strict=True):
+                memory = await self._decoded_high(chunk, blob)
+                if memory is not None:
+                    yield memory
 
     async def _blobs(
         self, chunks: Sequence[ChunkId], level: Level

@@ -5,23 +5,19 @@ at about 100 characters, and pytest's own folders may be deep. It listens to not
 that socket and, where a test needs it, one port of the loopback device.
 """
 
-import os
-import shutil
-import socket
-import subprocess
+import asyncio
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from getpass import getuser
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import torch
 from blockbuster import BlockBuster, blockbuster_ctx
+from servers import HOST, Broker, RedisServer, RtspServer, Server, free_port
 
-START_S = 10.0
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "videos"
 
 AnyServer = TypeVar("AnyServer", bound="Server")
 
@@ -36,95 +32,6 @@ def loop_guard() -> Iterator[BlockBuster]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-
-
-def find_binary(name: str) -> str:
-    """Give back the path of a server's binary; skip, or under CI fail, without it."""
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed, and under CI it must be")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-class Server:
-    """A server that can be killed and started again in the same folder."""
-
-    def __init__(self, folder: Path, command: list[str]) -> None:
-        self.folder = folder
-        self.socket = folder / "s"
-        self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it and return once its socket takes connections."""
-        self.socket.unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=self.folder, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + START_S
-        while not self._accepts():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                pytest.fail(f"no server:\n{(self.folder / 'log').read_text()}")
-            time.sleep(0.005)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def _accepts(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(self.socket))
-            except OSError:
-                return False
-        return True
-
-
-class RedisServer(Server):
-    """redis-server without persistence, unless the options ask for it."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        binary = find_binary("redis-server")
-        fixed = ["--port", "0", "--unixsocket", "s", "--save", ""]
-        super().__init__(folder, [binary, *fixed, *options])
-        self.url = f"unix://{self.socket}"
-
-
-class Broker(Server):
-    """mosquitto, open to everyone on a Unix socket and on one loopback port."""
-
-    host = "127.0.0.1"
-
-    def __init__(self, folder: Path, *settings: str) -> None:
-        config = folder / "mosquitto.conf"
-        super().__init__(folder, [find_binary("mosquitto"), "-c", str(config)])
-        self.port = _free_port()
-        lines = [
-            f"user {getuser()}",  # started by root it would lose its folder otherwise
-            "allow_anonymous true",
-            f"listener 0 {self.socket}",
-            f"listener {self.port} {self.host}",
-            *settings,
-        ]
-        config.write_text("\n".join(lines) + "\n")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((Broker.host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
@@ -164,10 +71,50 @@ def mosquitto(short_folder: Callable[[], Path]) -> Iterator[Broker]:
         yield start()
 
 
-@pytest.fixture
-def free_port() -> Callable[[], int]:
+@pytest.fixture(name="free_port")
+def find_free_port() -> Callable[[], int]:
     """Find ports of the loopback device that nobody listens to."""
-    return _free_port
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of real clips."""
+    if not CLIPS.is_dir():
+        pytest.skip(f"no clips in {CLIPS}")
+    return CLIPS
+
+
+@pytest.fixture
+def serve_rtsp() -> Iterator[Callable[[Path], RtspServer]]:
+    """Serve the files of a folder by RTSP on a loopback port."""
+    servers: list[RtspServer] = []
+
+    def serve(folder: Path) -> RtspServer:
+        servers.append(RtspServer(folder, free_port()))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+async def silent_port() -> AsyncIterator[int]:
+    """A port that takes connections and never says anything."""
+    over = asyncio.Event()
+
+    async def listen(
+        _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(listen, HOST, 0)
+    yield server.sockets[0].getsockname()[1]
+    over.set()
+    server.close()
+    await server.wait_closed()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import RedisServer
+from servers import RedisServer
 from tiny_model import make_chunks, make_model, stock_inputs
 
 from agent.vlm.generation import decode, decode_room, question_ids

@@ -5,13 +5,8 @@ A generated video shows a known grey in each second, so that a picture tells its
 
 import asyncio
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,8 +21,6 @@ settings.register_profile("unhurried", deadline=None)  # CI machines are busy
 settings.load_profile("unhurried")
 
 HOST = "127.0.0.1"
-START_S = 10.0
-CLIPS = Path(__file__).resolve().parents[3] / "shared" / "videos"
 
 
 def grey_of(second: int) -> int:
@@ -62,90 +55,6 @@ def make_video() -> Callable[..., Path]:
 def video(tmp_path_factory: pytest.TempPathFactory, make_video: Callable) -> Path:
     """12 seconds of video at 10 frames a second, 160x120."""
     return make_video(tmp_path_factory.mktemp("video") / "twelve.mp4")
-
-
-@pytest.fixture(scope="session")
-def clips() -> Path:
-    """The folder of real clips."""
-    if not CLIPS.is_dir():
-        pytest.skip(f"no clips in {CLIPS}")
-    return CLIPS
-
-
-class RtspServer:
-    """An RTSP server over the files of a folder, to be killed and started again."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._port = folder, port
-        self.start()
-
-    def url(self, name: str) -> str:
-        return f"rtsp://{HOST}:{self._port}/{name}?play_count=0"
-
-    def start(self) -> None:
-        binary = Path(sys.executable).with_name("rtsp-server")
-        command = [binary, "-d", self._folder, "-H", HOST, "-p", str(self._port)]
-        command += ["-cp", str(free_port())]  # its default port may be taken
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + START_S
-        while not self._accepts():
-            assert self._process.poll() is None, "the RTSP server did not start"
-            assert time.monotonic() < deadline, "the RTSP server does not answer"
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-
-    def _accepts(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex((HOST, self._port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def serve_rtsp() -> Iterator[Callable[[Path], RtspServer]]:
-    """Serve the files of a folder by RTSP on a loopback port."""
-    servers: list[RtspServer] = []
-
-    def serve(folder: Path) -> RtspServer:
-        servers.append(RtspServer(folder, free_port()))
-        return servers[-1]
-
-    yield serve
-    for server in servers:
-        server.kill()
-
-
-@pytest.fixture
-async def silent_port() -> AsyncIterator[int]:
-    """A port that takes connections and never says anything."""
-    over = asyncio.Event()
-
-    async def listen(
-        _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        await over.wait()
-        writer.close()
-
-    server = await asyncio.start_server(listen, HOST, 0)
-    yield server.sockets[0].getsockname()[1]
-    over.set()
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import RedisServer
 from kv_factory import make_chunk
+from servers import RedisServer
 from waiting import until
 
 from memory.codec import decode_low
@@ -64,7 +64,7 @@ async def test_a_recalled_chunk_is_the_one_that_was_remembered(
         *fine(1),
         Reading(chunks[2].memory.id, Level.HIGH, 0.1, False),
     ]
-    recalled = await store.recall(plan)
+    recalled = await store.recall(plan, store.resident.chunks(["door"]))
     assert recalled.degraded == frozenset()
     assert recalled.runs[0] is chunks[0].memory.high
     assert torch.equal(recalled.runs[1].keys, chunks[1].low.keys)
@@ -84,7 +84,7 @@ async def test_missing_and_corrupt_low_kv_fall_back_to_high(
     low[-1] ^= 1
     await archive.put(other, await archive.get(other, Level.HIGH), bytes(low))
 
-    recalled = await store.recall(fine(0, 1, 2))
+    recalled = await store.recall(fine(0, 1, 2), store.resident.chunks(["door"]))
     assert recalled.degraded == {"chunk_fallback"}
     levels = [reading.level for reading in recalled.readings]
     assert levels == [Level.HIGH, Level.HIGH, Level.LOW]
@@ -106,7 +106,7 @@ async def test_while_the_archive_is_away_chunks_wait_and_answers_are_coarse(
         stored = await store.remember(compressed(1))
         assert stored.is_spooled
 
-        recalled = await store.recall(fine(0, 1))
+        recalled = await store.recall(fine(0, 1), store.resident.chunks(["door"]))
         assert recalled.degraded == {"archive_unavailable"}
         levels = [reading.level for reading in recalled.readings]
         assert levels == [Level.HIGH, Level.LOW]  # the second waits in the spool
@@ -152,7 +152,7 @@ async def test_spooled_chunks_are_rebuilt_too(
     high, low = await asyncio.to_thread(store._encode, chunk)
     await asyncio.to_thread(store.spool.append, chunk.memory.id, high, low)
     assert await store.rebuild("door") == 1
-    recalled = await store.recall(fine(4))
+    recalled = await store.recall(fine(4), store.resident.chunks(["door"]))
     assert torch.equal(recalled.runs[0].keys, chunk.low.keys)
 
 
@@ -194,3 +194,18 @@ async def test_what_was_watched_includes_evicted_chunks(
     assert len(store.resident.chunks(["door"])) == 2
     seen = await store.watched("door", 1500, 3500)
     assert [chunk.start_ms for chunk in seen] == [1000, 2000, 3000]
+
+
+async def test_evicted_chunks_are_candidates_when_their_time_is_asked_about(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    tokens = compressed(0).memory.high.num_tokens
+    store = await new_store(archive, tmp_path, budget=2 * tokens)
+    for number in range(6):
+        await store.remember(compressed(number))
+    asked = await store.watched("door", 1000, 5000)
+    found = await store.candidates(asked, max_tokens=2 * tokens)
+    assert [memory.id.start_ms for memory in found] == [2000, 3000, 4000]
+    assert torch.equal(found[0].high.keys, compressed(2).memory.high.keys)
+    recalled = await store.recall(fine(2), found)
+    assert torch.equal(recalled.runs[0].keys, compressed(2).low.keys)

@@ -29,7 +29,6 @@ class Service:
         body = {"data_dir": str(folder / "data"), **config}
         body["log"] = {"format": "json"}
         self.config.write_text(yaml.safe_dump(body))
-        self.mqtt = load_config(self.config).mqtt.settings()
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -38,6 +37,7 @@ class Service:
         await until(self._is_online, timeout_s=START_S)
 
     def _start(self) -> None:
+        self.mqtt = load_config(self.config).mqtt.settings()
         command = [sys.executable, "-m", "agent", "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
