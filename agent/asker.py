@@ -25,7 +25,7 @@ async def ask(
 
     Args:
         settings: The broker, and the agent's prefix.
-        question: The text, or the JSON object that `docs/protocol-mqtt.md` describes.
+        question: The text, or the JSON object that `docs/protocol.md` describes.
         camera: Ask about this camera only, through its own topic.
         deadline_s: How long to wait, connecting included.
         on_delta: Called with the tokens as they come.

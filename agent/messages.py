@@ -1,6 +1,6 @@
 """What is asked and answered, as it passes through the agent, and answers on the wire.
 
-How a question is read from the wire is in `questions.py`; `docs/protocol-mqtt.md` tells
+How a question is read from the wire is in `questions.py`; `docs/protocol.md` tells
 an asker how both look.
 """
 

@@ -1,6 +1,6 @@
 """Questions in, answers and states out, over a broker that may come and go.
 
-`docs/protocol-mqtt.md` tells the topics and payloads. The connection itself is in
+`docs/protocol.md` tells the topics and payloads. The connection itself is in
 `mqtt_client.py`, what is waiting to be published in `outbox.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Reads questions from the wire: plain text, or JSON as `docs/protocol-mqtt.md` has it.
+"""Reads questions from the wire: plain text, or JSON as `docs/protocol.md` has it.
 
 Nothing outside is trusted here: a payload becomes a `Question` or a named error, never
 anything else, and an error never carries what was asked.

@@ -1,0 +1,1 @@
+"""One script per question; results as JSON with what made them."""
