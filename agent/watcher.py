@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +18,7 @@ from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-ARCHIVE_BOUND = 2  # chunks between prefill and archive; policy: wait
+QUEUE_BOUND = 2  # chunks on their way to the archive; policy: wait
 FLUSH_TIMEOUT_S = 5.0
 
 
@@ -62,10 +61,10 @@ class Watcher:
     store: MemoryStore
     context_chunks: int
     counts: WatchCounts = field(default_factory=WatchCounts)
-    _queue: asyncio.Queue[CompressedChunk | None] = field(init=False)
+    _queue: asyncio.Queue[asyncio.Future[CompressedChunk] | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(ARCHIVE_BOUND)
+        self._queue = asyncio.Queue(QUEUE_BOUND)
 
     @property
     def camera(self) -> str:
@@ -73,38 +72,48 @@ class Watcher:
         return self.source.settings.name
 
     async def watch(self) -> None:
-        """Prefill and compress each chunk of the camera; ends when the camera does."""
+        """Have each chunk prefilled and compressed; ends when the camera does.
+
+        The next chunk is queued while the model still has the one before it, so that
+        the model never waits for the event loop.
+        """
         resident = self.store.resident.chunks([self.camera])
         context = deque((m.high for m in resident), maxlen=self.context_chunks)
         async for chunk in self.source:
-            seen = [self.sink, *context]
-            compressed = await self.thread.run(
-                Priority.CHUNK, partial(self._see, chunk, seen)
-            )
-            context.append(compressed.memory.high)
-            await self._queue.put(compressed)
+            job = partial(self._see, chunk, context)
+            await self._queue.put(self.thread.submit(Priority.CHUNK, job))
         await self._queue.put(None)
 
     async def archive(self) -> None:
         """Remember what `watch` prefilled; on the way out, finish what is in hand."""
         try:
-            while (chunk := await self._queue.get()) is not None:
-                await self._remember(chunk)
+            while (prefilled := await self._queue.get()) is not None:
+                await self._finish(prefilled)
         finally:
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
                 while not self._queue.empty():
-                    if (chunk := self._queue.get_nowait()) is not None:
-                        await self._remember(chunk)
+                    if (prefilled := self._queue.get_nowait()) is not None:
+                        await self._finish(prefilled)
 
-    def _see(self, chunk: FrameChunk, seen: Sequence[KV]) -> CompressedChunk:
-        """Prefill and compress one chunk; runs on the model thread."""
+    async def _finish(self, prefilled: asyncio.Future[CompressedChunk]) -> None:
+        try:
+            chunk = await prefilled
+        except (RuntimeError, ValueError) as exc:  # out of memory; odd frames
+            self.counts.lost += 1
+            logger.warning("camera %s: a chunk is lost: %r", self.camera, exc)
+        else:
+            await self._remember(chunk)
+
+    def _see(self, chunk: FrameChunk, context: deque[KV]) -> CompressedChunk:
+        """Prefill and compress one chunk; runs on the model thread, like all before."""
         started = time.monotonic()
         id = ChunkId(
             chunk.camera, round(chunk.start_s * 1000), round(chunk.end_s * 1000)
         )
         compressed = self.store.bilevel.compress_chunk(
-            id, self.model.prefill(chunk, seen)
+            id, self.model.prefill(chunk, [self.sink, *context])
         )
+        context.append(compressed.memory.high)
         self.counts.prefill_ms = (time.monotonic() - started) * 1000
         return compressed
 

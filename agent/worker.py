@@ -50,7 +50,15 @@ class ModelThread:
     async def run(self, priority: Priority, job: Callable[[], T]) -> T:
         """Run a job and give back its result, or raise what it raised.
 
-        A job whose caller is cancelled before its turn is skipped.
+        Raises:
+            queue.Full: The queue is at its bound.
+        """
+        return await self.submit(priority, job)
+
+    def submit(self, priority: Priority, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Queue a job; the future has its result, or what it raised.
+
+        A job whose future is cancelled before its turn is skipped.
 
         Raises:
             queue.Full: The queue is at its bound.
@@ -74,7 +82,7 @@ class ModelThread:
                 loop.call_soon_threadsafe(settle, lambda: future.set_result(result))
 
         self._put(priority, work)
-        return await future
+        return future
 
     def _put(self, priority: Priority, work: Callable[[], None]) -> None:
         self._jobs.put_nowait((priority, next(self._order), work))
