@@ -44,8 +44,8 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Give the sampled frames of a camera as they come, until a file ends.
 
-    A frame of a file has the UTC at which playing began plus its time in the file; one
-    of a live stream is stamped by `FrameClock`.
+    A frame of a file has its time in the file plus the UTC at which playing began, or
+    would have begun to end now; one of a live stream is stamped by `FrameClock`.
 
     Args:
         settings: The camera.
@@ -142,7 +142,7 @@ def _play_file(
     resume: Resume | None,
     alive: Callable[[float], None],
 ) -> Iterator[_Picture]:
-    began_s = resume.began_s if resume else utc_now()
+    began_s = resume.began_s if resume else _playing_began_s(settings, container)
     interval_s = 1 / float(stream.average_rate or 25)
     first_s: float | None = None
     position_s = -interval_s
@@ -161,6 +161,19 @@ def _play_file(
             wait_until(time_s, alive)
         alive(time_s)
         yield _Picture(decoded, time_s)
+
+
+def _playing_began_s(
+    settings: CameraSettings, container: av.container.InputContainer
+) -> float:
+    """Give the UTC of a file's beginning.
+
+    One that is played at its own pace begins now. One that is played as fast as it is
+    taken is told as a recording that ends now, so that nothing lies in the future.
+    """
+    if settings.realtime or not container.duration:
+        return utc_now()
+    return utc_now() - container.duration / av.time_base
 
 
 def _follow(

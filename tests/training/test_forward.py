@@ -1,0 +1,66 @@
+"""The batched forwards of training against the stock classes and the product's path."""
+
+import numpy as np
+import torch
+from tiny_model import make_chunks
+
+from agent.vlm import builtin
+from agent.vlm.loading import assemble
+from agent.vlm.model import VisionLanguageModel
+from agent.vlm.preprocessing import patchify
+from memory.rehydration import compose
+from training.reading import read, watch
+from training.text_stage import Template
+from training.vision import see
+
+
+def make_model() -> VisionLanguageModel:
+    """The built-in shape, with weights wide enough that a wrong position shows."""
+    tokenizer = builtin.build_tokenizer()
+    module = builtin.build_module(builtin.build_config(tokenizer))
+    torch.manual_seed(0)
+    for weight in module.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        else:
+            torch.nn.init.uniform_(weight, 0.5, 1.5)
+    module.tie_weights()
+    return assemble("tiny", module, tokenizer, builtin.PATCHES, is_trained=False)
+
+
+@torch.inference_mode()
+def test_batched_vision_equals_the_stock_tower() -> None:
+    model = make_model()
+    frames = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    patches, grid = patchify(frames, model.patches)
+    tower = model.module.model.visual
+    stock = tower(patches, torch.tensor([grid])).pooler_output
+    ours = see(tower, patches.view(3, 64, -1))
+    torch.testing.assert_close(ours.flatten(0, 1), stock, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_batched_questions_equal_the_product_over_composed_memory() -> None:
+    model = make_model()
+    chunks = make_chunks((8, 8, 8))
+    sink = model.prefill_sink()
+    prefilled = [model.prefill(chunk, [sink]) for chunk in chunks]
+    cache = compose([sink, *(p.kv for p in prefilled)], model.rotary, room=32)
+    ids = model.tokenize("was #47 seen ? yes")
+    product = model.extend(cache, ids)
+
+    text = model.module.model.language_model
+    template = Template(model.module, model.tokenizer)
+    starts = torch.tensor([chunk.start_s + 0.25 for chunk in chunks])
+    seconds = torch.tensor([chunk.start_s for chunk in chunks], dtype=torch.float64)
+    assert len(starts) == len(seconds)
+    stamps = (seconds[:, None] + torch.arange(4) + 0.25).floor().long() % 86_400
+    visual = template.layout.visual_tokens
+    embedded = text.embed_tokens(template.chunk_ids(stamps[None]))
+    seen = torch.stack([p.features for p in prefilled])[None]
+    embedded = embedded.index_copy(2, visual, seen)
+    pasts, _ = watch(text, template.sink_ids, embedded, template.places)
+    last = torch.tensor([[[len(ids) - 1]]])
+    hidden = read(text, pasts, template.places, ids[None, None], last)
+    ours = model.module.lm_head(hidden)[0, 0, 0]
+    torch.testing.assert_close(ours, product, atol=1e-3, rtol=1e-3)
