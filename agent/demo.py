@@ -226,15 +226,14 @@ async def _watch(
 def _has_seen_enough(record: Record, settings: DemoSettings) -> bool:
     expected = 1 if settings.video else len(_seeds(settings))
     cameras = record.cameras.values()
-    return len(cameras) == expected and all(
-        state["chunks"] >= MIN_CHUNKS and _is_caught_up(state) for state in cameras
-    )
+    return len(cameras) == expected and all(_is_caught_up(s) for s in cameras)
 
 
 def _is_caught_up(state: dict[str, Any]) -> bool:
     if state["state"] == "ended":
-        return True
-    return time.time() - _seen_until(state) < CAUGHT_UP_S
+        return bool(state["chunks"])
+    age_s = time.time() - _seen_until(state)
+    return state["chunks"] >= MIN_CHUNKS and age_s < CAUGHT_UP_S
 
 
 def _seen_until(state: dict[str, Any]) -> float:

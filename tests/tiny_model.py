@@ -18,7 +18,9 @@ from ingest.frame import FrameChunk
 START_S = 1_790_000_000.0
 
 
-def make_model(*, seed: int = 0) -> VisionLanguageModel:
+def make_model(
+    *, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> VisionLanguageModel:
     """A tiny model with DeepStack and grouped queries, as the big ones have.
 
     Weights are wide enough that attention is sharp: a wrong position shows.
@@ -35,6 +37,7 @@ def make_model(*, seed: int = 0) -> VisionLanguageModel:
         elif "norm" in name and name.endswith("weight"):
             torch.nn.init.uniform_(weight, 0.5, 1.5)
     module.tie_weights()
+    module.to(device, dtype)
     return assemble("tiny", module, tokenizer, builtin.PATCHES, is_trained=False)
 
 
