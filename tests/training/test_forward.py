@@ -51,9 +51,7 @@ def test_batched_questions_equal_the_product_over_composed_memory() -> None:
 
     text = model.module.model.language_model
     template = Template(model.module, model.tokenizer)
-    starts = torch.tensor([chunk.start_s + 0.25 for chunk in chunks])
     seconds = torch.tensor([chunk.start_s for chunk in chunks], dtype=torch.float64)
-    assert len(starts) == len(seconds)
     stamps = (seconds[:, None] + torch.arange(4) + 0.25).floor().long() % 86_400
     visual = template.layout.visual_tokens
     embedded = text.embed_tokens(template.chunk_ids(stamps[None]))

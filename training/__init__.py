@@ -1,0 +1,1 @@
+"""How the built-in model was made: simulated cameras, two stages, one command."""

@@ -1,0 +1,50 @@
+"""Write the trained model as a folder that `from_pretrained` loads."""
+
+import copy
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    Qwen3VLForConditionalGeneration,
+)
+
+from agent.vlm.builtin import PATCHES
+
+
+def export(
+    module: Qwen3VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+) -> None:
+    """Write configuration, weights in bfloat16, tokenizer and preprocessing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
+    )
+    small = copy.deepcopy(module)
+    nn.Module.to(small, torch.bfloat16)
+    small.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    facts = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "patch_size": PATCHES.patch,
+        "temporal_patch_size": PATCHES.temporal_patch,
+        "merge_size": PATCHES.merge,
+        "image_mean": PATCHES.mean,
+        "image_std": PATCHES.std,
+        "size": {
+            "shortest_edge": PATCHES.min_pixels,
+            "longest_edge": PATCHES.max_pixels,
+        },
+    }
+    _write(folder / "preprocessor_config.json", facts)
+
+
+def _write(path: Path, facts: object) -> None:
+    path.write_text(json.dumps(facts, indent=2) + "\n")

@@ -1,0 +1,217 @@
+"""The language model, batched for training: chunks once, many questions behind them.
+
+The product runs chunk after chunk over a cache, then one question. Here all chunks of a
+step are prefilled side by side, each seeing [sink | itself], and every stream's
+questions read its composed cache side by side, with the weights of the stock modules
+and the positions of `memory.rehydration.compose`. A test holds this to the product's
+own path.
+
+    G  streams   N  chunks of a stream   S  tokens of a chunk   K  sink tokens
+    Q  questions of a stream   T  tokens of a question   H  heads   D  head size
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.qwen3_vl.modeling_qwen3_vl import (
+    Qwen3VLTextAttention,
+    Qwen3VLTextDecoderLayer,
+    Qwen3VLTextModel,
+    rotate_half,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Keys and values of one layer, keys before RoPE.
+
+    Attributes:
+        sink_keys: (H, K, D).
+        sink_values: (H, K, D).
+        keys: (G, N, H, S, D).
+        values: (G, N, H, S, D).
+    """
+
+    sink_keys: Tensor
+    sink_values: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where tokens stand.
+
+    Attributes:
+        chunk: Of a chunk's tokens from its start, (3, S).
+        span: Positions that a chunk takes.
+    """
+
+    chunk: Tensor
+    span: int
+
+
+def watch(
+    model: Qwen3VLTextModel, sink_ids: Tensor, chunks: Tensor, places: Places
+) -> tuple[list[Past], Tensor]:
+    """Prefill the sink, then all chunks, each behind the sink alone.
+
+    Args:
+        model: The stock language model.
+        sink_ids: (K,).
+        chunks: Embeddings, visual features in place, (G, N, S, C).
+        places: Where their tokens stand.
+
+    Returns:
+        The past of every layer, and the chunks' hidden states after the first layer.
+    """
+    streams, number, tokens, size = chunks.shape
+    sink = model.embed_tokens(sink_ids)[None]  # (1, K, C)
+    hidden = chunks.flatten(0, 1)  # (G N, S, C)
+    count = len(sink_ids)
+    at_sink = _cos_sin(model, torch.arange(count).expand(3, -1))
+    at_chunk = _cos_sin(model, places.chunk + count)
+    sink_mask, mask = _causal(count, 0), _causal(tokens, count)
+    pasts: list[Past] = []
+    first = hidden
+    for number_of, layer in enumerate(model.layers):
+        sink_q, sink_k, sink_v = _project(layer, sink)
+        query, key, value = _project(layer, hidden)  # (G N, H, S, D)
+        past = (part.view(streams, number, *part.shape[1:]) for part in (key, value))
+        pasts.append(Past(sink_k[0], sink_v[0], *past))
+        if number_of == len(model.layers) - 1:
+            break  # nothing reads what the last layer makes of a chunk
+        turned = _rotate(sink_k, at_sink)
+        sink = _finish(
+            layer, sink, _mix(_rotate(sink_q, at_sink), turned, sink_v, sink_mask)
+        )
+        many = len(hidden)
+        keys = torch.cat((turned.expand(many, -1, -1, -1), _rotate(key, at_chunk)), 2)
+        values = torch.cat((sink_v.expand(many, -1, -1, -1), value), 2)
+        hidden = _finish(
+            layer, hidden, _mix(_rotate(query, at_chunk), keys, values, mask)
+        )
+        first = hidden if number_of == 0 else first
+    return pasts, first.view(streams, number, tokens, size)
+
+
+def read(
+    model: Qwen3VLTextModel,
+    pasts: list[Past],
+    places: Places,
+    question_ids: Tensor,
+    answer_places: Tensor,
+) -> Tensor:
+    """Run questions over their streams' composed caches.
+
+    Args:
+        model: The stock language model.
+        pasts: Of every layer, from `watch`.
+        places: As given to `watch`.
+        question_ids: With their answers behind them, (G, Q, T).
+        answer_places: Tokens whose successors are judged, (G, Q, A).
+
+    Returns:
+        Hidden states at `answer_places` after the last norm, (G, Q, A, C).
+    """
+    number = pasts[0].keys.shape[1]
+    count = pasts[0].sink_keys.shape[1]
+    starts = count + places.span * torch.arange(number)  # (N,)
+    placed = places.chunk[:, None] + starts[:, None]  # (3, N, S)
+    at_past = _cos_sin(
+        model, torch.cat((torch.arange(count).expand(3, -1), placed.flatten(1)), dim=1)
+    )
+    tokens = question_ids.shape[2]
+    end = count + places.span * number
+    at_question = _cos_sin(model, (end + torch.arange(tokens)).expand(3, -1))
+    mask = _causal(tokens, 0)
+    hidden = model.embed_tokens(question_ids)  # (G, Q, T, C)
+    for layer, past in zip(model.layers, pasts, strict=True):
+        query, key, value = _project(layer, hidden)  # (G, Q, H, T, D)
+        query, key = _rotate(query, at_question), _rotate(key, at_question)
+        if layer is model.layers[-1]:
+            places_ = answer_places[:, :, None, :, None]
+            query = query.gather(
+                3, places_.expand(-1, -1, query.shape[2], -1, query.shape[4])
+            )
+            hidden = hidden.gather(
+                2, answer_places[..., None].expand(-1, -1, -1, hidden.shape[3])
+            )
+            mask = mask[answer_places][:, :, None]  # (G, Q, 1, A, T)
+        hidden = _finish(
+            layer, hidden, _read_past(query, (key, value), past, at_past, mask)
+        )
+    return model.norm(hidden)
+
+
+def _read_past(
+    query: Tensor,
+    own: tuple[Tensor, Tensor],
+    past: Past,
+    at_past: tuple[Tensor, Tensor],
+    mask: Tensor,
+) -> Tensor:
+    """Attend to the stream's cache and to the question's own tokens."""
+    streams, questions, heads, tokens, size = query.shape
+    keys, values = (
+        torch.cat(
+            (sink.expand(streams, -1, -1, -1), part.transpose(1, 2).flatten(2, 3)), 2
+        )
+        for sink, part in (
+            (past.sink_keys, past.keys),
+            (past.sink_values, past.values),
+        )
+    )  # (G, H, K + N S, D)
+    keys = _rotate(keys, at_past)
+    query = query * size**-0.5
+    flat = query.transpose(1, 2).reshape(streams, heads, questions * tokens, size)
+    far = (flat @ keys.transpose(-1, -2)).view(streams, heads, questions, tokens, -1)
+    near = (query @ own[0].transpose(-1, -2) + mask).transpose(1, 2)
+    weights = torch.cat((far, near), dim=-1).softmax(dim=-1).to(values.dtype)
+    split = [keys.shape[2], near.shape[-1]]
+    far, near = weights.split(split, dim=-1)  # (G, H, Q, T, ...)
+    seen = (far.flatten(2, 3) @ values).view(streams, heads, questions, tokens, size)
+    said = near.transpose(1, 2) @ own[1]  # (G, Q, H, T, D)
+    return seen.transpose(1, 2) + said
+
+
+def _project(layer: Qwen3VLTextDecoderLayer, hidden: Tensor) -> list[Tensor]:
+    """Give queries, keys and values before RoPE, each (..., H, S, D)."""
+    attention: Qwen3VLTextAttention = layer.self_attn
+    normed = layer.input_layernorm(hidden)
+    shape = (*hidden.shape[:-1], -1, attention.head_dim)
+    parts = (
+        attention.q_norm(attention.q_proj(normed).view(shape)),
+        attention.k_norm(attention.k_proj(normed).view(shape)),
+        attention.v_proj(normed).view(shape),
+    )
+    return [part.transpose(-2, -3) for part in parts]
+
+
+def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask
+    return logits.softmax(dim=-1).to(value.dtype) @ value
+
+
+def _finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Tensor:
+    """Complete a layer: project what attention gave, then the MLP."""
+    joined = mixed.transpose(-2, -3).flatten(-2)
+    hidden = hidden + layer.self_attn.o_proj(joined)
+    return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+def _cos_sin(model: Qwen3VLTextModel, positions: Tensor) -> tuple[Tensor, Tensor]:
+    cos, sin = model.rotary_emb(torch.empty(0), positions.float()[:, None])
+    return cos[0], sin[0]
+
+
+def _rotate(part: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
+    cos, sin = at
+    return part * cos + rotate_half(part) * sin
+
+
+def _causal(tokens: int, before: int) -> Tensor:
+    mask = torch.full((tokens, tokens), -torch.inf).triu(1)
+    return functional.pad(mask, (before, 0))  # (tokens, before + tokens)

@@ -1,0 +1,99 @@
+"""Build the built-in model from a seed: `python -m training.train --out DIR --seed 0`.
+
+Footage, checkpoints and logs lie in a working folder; a run that was stopped goes on
+where it left off.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from transformers import PreTrainedTokenizerBase, Qwen3VLForConditionalGeneration
+
+from agent.vlm import builtin
+from training.crowds import make_crowds
+from training.export import export
+from training.footage import make_footage
+from training.loop import Schedule
+from training.split import Split
+from training.streams import Teacher
+from training.text_stage import (
+    Curriculum,
+    TextStage,
+    cache_features,
+    init_text,
+    scale_features,
+    train_text,
+)
+from training.vision_stage import init_vision, train_vision
+
+VISION_RATE, TEXT_RATE = 2e-3, 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is trained.
+
+    Attributes:
+        worlds: Worlds to learn from.
+        chunks: Chunks of each.
+        vision_steps: Of stage one.
+        text_steps: Of stage two.
+    """
+
+    worlds: int = 1000
+    chunks: int = 38
+    vision_steps: int = 3400
+    text_steps: int = 2400
+
+
+QUICK = Effort(worlds=20, vision_steps=40, text_steps=20)
+
+
+def build(
+    seed: int, effort: Effort, work: Path
+) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
+    """Train both stages; give the model and its tokenizer."""
+    torch.manual_seed(seed)
+    tokenizer = builtin.build_tokenizer()
+    module = builtin.build_module(builtin.build_config(tokenizer))
+    tower, model = module.model.visual, module.model.language_model
+    footage = make_footage(work / "footage", Split.TRAIN, effort.worlds, effort.chunks)
+    run = work / f"seed-{seed}"
+    init_vision(tower)
+    crowds = make_crowds(work / "footage", effort.worlds)
+    heads = train_vision(tower, (footage, crowds), run, effort.vision_steps, seed)
+    tower.requires_grad_(requires_grad=False)
+    scale_features(tower, footage)
+    features = cache_features(tower, footage)
+    torch.manual_seed(seed + 1)
+    init_text(model, tokenizer, heads)
+    teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)
+    curriculum = Curriculum(effort.text_steps)
+    stage = TextStage(module, tokenizer, teacher, features, curriculum)
+    schedule = Schedule(effort.text_steps, min(150, effort.text_steps // 4), TEXT_RATE)
+    train_text(module, stage, run, schedule)
+    return module, tokenizer
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of the trained model")],
+    seed: Annotated[int, typer.Option(help="of weights, batches and questions")] = 0,
+    work: Annotated[Path, typer.Option(help="footage, checkpoints, logs")] = Path(
+        "data/training"
+    ),
+    threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    *,
+    quick: Annotated[bool, typer.Option(help="a minute's try-out")] = False,
+) -> None:
+    """Train the built-in model and write it to a folder."""
+    torch.set_num_threads(threads)
+    effort = QUICK if quick else Effort()
+    module, tokenizer = build(seed, effort, work / "quick" if quick else work)
+    export(module, tokenizer, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)
