@@ -6,7 +6,7 @@ that `rope_deltas` is never read, and every call owns the cache it runs over.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -137,6 +137,13 @@ class VisionLanguageModel:
                 for layer, head in self.heads.query_heads.tolist()
             ]
         )  # (Q', T, D)
+
+    def with_heads(self, pairs: Sequence[tuple[int, int]]) -> "VisionLanguageModel":
+        """Give the same model with other retrieval heads, (layer, query head) pairs."""
+        config = text_config(self.module.config)
+        kv_heads = config.num_key_value_heads or config.num_attention_heads
+        groups = config.num_attention_heads // kv_heads
+        return replace(self, heads=IndexHeads.of(pairs, groups))
 
     def plain(self, text: str) -> str:
         """Take the model's special tokens out of an asker's text."""
