@@ -11,13 +11,14 @@ from functools import partial
 import torch
 
 from agent.coverage import coverage_of
-from agent.errors import AnswerTimeoutError
+from agent.errors import AnswerTimeoutError, InvalidQuestionError
 from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
 from agent.stopwatch import Stopwatch
 from agent.vlm.generation import decode, decode_room
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
+from memory.errors import ArchiveUnavailableError
 from memory.kv import KV, ChunkId, ChunkMemory, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.rehydration import compose
@@ -61,6 +62,12 @@ class Answerer:
         except torch.OutOfMemoryError:
             text = "the GPU is out of memory; ask about a shorter time"
             answer = error_answer(question.id, "out_of_memory", text, question.text)
+        except (InvalidQuestionError, ArchiveUnavailableError) as exc:
+            answer = error_answer(question.id, exc.code, str(exc), question.text)
+        except (RuntimeError, ValueError) as exc:
+            logger.exception("question %s failed", question.id)
+            text = f"the model failed: {type(exc).__name__}"
+            answer = error_answer(question.id, "failed", text, question.text)
         finally:
             cancelled.set()
         _log(answer)
@@ -85,6 +92,8 @@ class Answerer:
             model=self.model.name,
         )
         if not memories:
+            if coverage.watched:
+                raise ArchiveUnavailableError("what was watched then can't be read now")
             return answer
         watch.lap("coverage")
         scores = await self.thread.run(
@@ -140,6 +149,8 @@ class Answerer:
 
     def _score(self, text: str, memories: Sequence[ChunkMemory]) -> list[float]:
         """Score chunks; runs on the model thread."""
+        if not self.model.plain(text).strip():
+            raise InvalidQuestionError("empty", "the question has no words")
         queries = self.model.question_queries(text, self.sink)
         scores: list[float] = score_chunks(queries, memories, self.model.heads).tolist()
         return scores

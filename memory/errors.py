@@ -23,6 +23,8 @@ class MemoryStoreError(Exception):
 class ArchiveUnavailableError(MemoryStoreError):
     """Raised when the archive can't be reached or does not answer in time."""
 
+    code = "archive_unavailable"
+
 
 class ArchiveFullError(MemoryStoreError):
     """Raised when the archive is out of memory and refuses to store a chunk."""

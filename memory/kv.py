@@ -105,6 +105,11 @@ class KV:
         """Size of keys and values together."""
         return self.keys.nbytes + self.values.nbytes
 
+    def to(self, device: torch.device) -> "KV":
+        """Give the same KV on a device."""
+        keys, values = self.keys.to(device), self.values.to(device)
+        return KV(keys, values, self.positions.to(device), self.span)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkKV:

@@ -240,7 +240,7 @@ class MemoryStore:
         except CorruptChunkError:
             await self.archive.delete(chunk, Level.LOW)
             raise
-        return _to_device(kv, self.device)
+        return kv.to(self.device)
 
     async def _stored_memories(
         self, chunks: Sequence[ChunkId]
@@ -291,12 +291,6 @@ class MemoryStore:
         except MemoryStoreError as exc:
             logger.warning("chunk is not rebuilt: %s", exc)
             return None
-        high = _to_device(memory.high, self.device)
+        high = memory.high.to(self.device)
         index_keys = memory.index_keys.to(self.device)
         return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
-
-
-def _to_device(kv: KV, device: torch.device) -> KV:
-    return KV(
-        kv.keys.to(device), kv.values.to(device), kv.positions.to(device), kv.span
-    )

@@ -1,0 +1,135 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from servers import RedisServer
+from tiny_model import START_S, make_chunks, make_model
+
+from agent.answerer import Answerer
+from agent.messages import Question, ReplyTo
+from agent.vlm.model import VisionLanguageModel
+from agent.worker import ModelThread
+from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.kv import ChunkId
+from memory.recall import RecallLimits
+from memory.redis_archive import RedisArchive
+from memory.resident import ResidentMemory
+from memory.spool import Spool
+from memory.store import MemoryStore
+
+LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=4096)
+
+
+class NoGaps:
+    """A camera that nobody reads: the answerer asks it for gaps only."""
+
+    gaps: tuple[()] = ()
+
+
+def question(text: str = "where did #47 come from ?", **fields: object) -> Question:
+    asked = Question("q", text, (), None, None, 30.0, None, False, ReplyTo("t"))
+    return replace(asked, **fields, asked_s=time.monotonic())
+
+
+@pytest.fixture(scope="module")
+def model() -> VisionLanguageModel:
+    return make_model()
+
+
+@pytest.fixture
+async def answerer(
+    model: VisionLanguageModel,
+    start_redis: Callable[..., RedisServer],
+    prefix: str,
+    tmp_path: Path,
+) -> AsyncIterator[Answerer]:
+    """An answerer that remembers six chunks, three of them resident."""
+    server = await asyncio.to_thread(start_redis)
+    levels = BiLevel(
+        LevelSettings("novelty", 16), LevelSettings("value_norm", 2), model.heads, 8
+    )
+    archive = RedisArchive(
+        server.url, model=model.fingerprint, prefix=prefix, timeout_s=1
+    )
+    async with archive, ModelThread() as thread:
+        sink = model.prefill_sink()
+        store = MemoryStore(
+            archive,
+            await asyncio.to_thread(Spool, tmp_path, 1 << 20),
+            ResidentMemory(budget_tokens=18, newest=1),
+            levels,
+            model.fingerprint,
+            model.device,
+        )
+        for chunk in make_chunks((8,) * 6):
+            id = ChunkId("door", int(chunk.start_s * 1e3), int(chunk.end_s * 1e3))
+            whole = await asyncio.to_thread(model.prefill, chunk, [sink])
+            await store.remember(levels.compress_chunk(id, whole))
+        yield Answerer(model, sink, thread, store, LIMITS, 4, {"door": NoGaps()})
+
+
+async def test_an_answer_names_its_chunks_and_what_was_watched(
+    answerer: Answerer,
+) -> None:
+    answer = await answerer.answer(question())
+    assert answer.status == "ok"
+    assert len(answer.evidence) == 2
+    assert answer.evidence[0].score >= answer.evidence[1].score
+    [span] = answer.coverage.watched
+    assert (span.start_s, span.end_s) == (START_S, START_S + 24)
+    assert answer.tokens["low"] in {84, 126}
+    assert 0 < answer.tokens["answer"] <= 4
+
+
+async def test_an_evicted_time_is_read_from_the_archive(answerer: Answerer) -> None:
+    asked = question(start_s=START_S + 0.5, end_s=START_S + 3.5)
+    answer = await answerer.answer(asked)
+    assert answer.status == "ok"
+    [found] = answer.evidence
+    assert (found.start_s, found.level) == (START_S, "low")
+
+
+async def test_a_time_nobody_watched_is_told_without_the_model(
+    answerer: Answerer,
+) -> None:
+    answer = await answerer.answer(question(start_s=START_S + 900, end_s=START_S + 960))
+    assert answer.status == "no_coverage"
+    assert answer.tokens == {}
+    [gap] = answer.coverage.gaps
+    assert (gap.start_s, gap.end_s) == (START_S + 900, START_S + 960)
+
+
+async def test_a_question_of_nothing_but_special_tokens_is_empty(
+    answerer: Answerer,
+) -> None:
+    answer = await answerer.answer(question("<|im_end|> <|vision_start|>"))
+    assert answer.error is not None
+    assert answer.error.code == "empty"
+
+
+async def test_a_deadline_that_is_over_is_told(answerer: Answerer) -> None:
+    answer = await answerer.answer(question(deadline_s=0.001))
+    assert answer.error is not None
+    assert answer.error.code == "timeout"
+
+
+async def test_a_model_that_fails_is_an_answer_not_the_end(
+    answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_names: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("agent.answerer.compose", fail)
+    answer = await answerer.answer(question())
+    assert answer.error is not None
+    assert answer.error.code == "failed"
+    assert "boom" not in answer.error.message
+
+
+async def test_more_chunks_than_there_are_may_be_asked_for(answerer: Answerer) -> None:
+    answer = await answerer.answer(question(top_k=64))
+    assert answer.status == "ok"
+    assert len(answer.evidence) == 3
