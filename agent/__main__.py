@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -71,7 +72,9 @@ def ask(
     end: Annotated[
         str | None, typer.Option("--to", help="ISO 8601 or Unix seconds.")
     ] = None,
-    deadline_s: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 60.0,
+    deadline_s: Annotated[
+        float, typer.Option(min=0.1, max=3600.0, help="Seconds to wait.")
+    ] = 60.0,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to declare a flag
 ) -> None:
     """Ask a running agent over MQTT."""
@@ -137,7 +140,8 @@ def demo(
     from agent.demo import DemoSettings, run_demo
 
     try:
-        asyncio.run(run_demo(DemoSettings(video, model, seed, watch_s, json_file), out))
+        settings = DemoSettings(video, model, seed, watch_s, json_file)
+        asyncio.run(_until_terminated(run_demo(settings, out)))
     except AgentError as exc:
         _fail(str(exc), status=2)
 
@@ -166,6 +170,17 @@ async def _serve(config: Config) -> None:
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
+
+
+async def _until_terminated(job: Coroutine[Any, Any, None]) -> None:
+    """Run a job to its end, or clean up and leave when terminated."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await job
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
 
 
 async def _states(settings: MqttSettings) -> dict[str, dict[str, object]]:

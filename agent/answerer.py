@@ -1,6 +1,7 @@
 """The bottom half: a question through relevance, recall and decode to an answer."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -23,9 +24,11 @@ from memory.kv import KV, ChunkId, ChunkMemory, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.rehydration import compose
 from memory.relevance import score_chunks
-from memory.store import MemoryStore, Recollection
+from memory.store import Found, MemoryStore, Recollection, Watched
 
 logger = logging.getLogger(__name__)
+
+MAX_QUESTION_TOKENS = 512  # bounds what scoring a question costs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +67,9 @@ class Answerer:
             answer = error_answer(question.id, "out_of_memory", text, question.text)
         except (InvalidQuestionError, ArchiveUnavailableError) as exc:
             answer = error_answer(question.id, exc.code, str(exc), question.text)
-        except (RuntimeError, ValueError) as exc:
+        except Exception as exc:
             logger.exception("question %s failed", question.id)
-            text = f"the model failed: {type(exc).__name__}"
+            text = f"the agent failed on it: {type(exc).__name__}"
             answer = error_answer(question.id, "failed", text, question.text)
         finally:
             cancelled.set()
@@ -75,14 +78,8 @@ class Answerer:
 
     async def _answer(self, question: Question, cancelled: threading.Event) -> Answer:
         watch = Stopwatch()
-        cameras = question.cameras or tuple(sorted(self.sources))
-        start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
-        watched = {
-            camera: await self.store.watched(camera, start_ms, end_ms)
-            for camera in cameras
-        }
+        watched, found = await self._look_up(question)
         coverage = self._coverage(question, watched)
-        memories = await self._candidates(question, watched)
         answer = Answer(
             question.id,
             question.text,
@@ -91,34 +88,33 @@ class Answerer:
             coverage=coverage,
             model=self.model.name,
         )
-        if not memories:
-            if coverage.watched:
+        is_whole = found.is_whole and all(w.is_whole for w in watched.values())
+        if not found.memories:
+            if coverage.watched or not is_whole:
                 raise ArchiveUnavailableError("what was watched then can't be read now")
             return answer
         watch.lap("coverage")
         scores = await self.thread.run(
-            Priority.QUESTION, partial(self._score, question.text, memories)
+            Priority.QUESTION,
+            partial(self._score, question.text, found.memories, cancelled),
         )
         watch.lap("relevance")
+        read = partial(self._read, answer, found.memories, scores, watch, cancelled)
         top_k = question.top_k or self.limits.top_k
-        try:
-            return await self._read(answer, memories, scores, top_k, watch, cancelled)
-        except torch.OutOfMemoryError:
-            logger.warning("out of GPU memory, reading %d chunks fine", top_k // 2)
-            halved = await self._read(
-                answer, memories, scores, top_k // 2, watch, cancelled
-            )
-            degraded = (*halved.degraded, "top_k_reduced")
-            return replace(halved, status="partial", degraded=degraded)
+        with contextlib.suppress(torch.OutOfMemoryError):
+            away = None if is_whole else "archive_unavailable"
+            return _degraded(await read(top_k), away)
+        logger.warning("out of GPU memory, reading %d chunks fine", top_k // 2)
+        return _degraded(await read(top_k // 2), "top_k_reduced")
 
     async def _read(
         self,
         answer: Answer,
         memories: Sequence[ChunkMemory],
         scores: Sequence[float],
-        top_k: int,
         watch: Stopwatch,
         cancelled: threading.Event,
+        top_k: int,
     ) -> Answer:
         """Recall chunks, decode over them, and complete the answer."""
         candidates = [
@@ -133,7 +129,7 @@ class Answerer:
             partial(self._decode, answer.question, recalled, watch, cancelled),
         )
         watch.total("total")
-        return replace(
+        whole = replace(
             answer,
             answer=text,
             status="partial" if recalled.degraded else "ok",
@@ -146,11 +142,20 @@ class Answerer:
                 "answer": num_tokens,
             },
         )
+        return _degraded(whole, None if recalled.readings else "context_full")
 
-    def _score(self, text: str, memories: Sequence[ChunkMemory]) -> list[float]:
+    def _score(
+        self, text: str, memories: Sequence[ChunkMemory], cancelled: threading.Event
+    ) -> list[float]:
         """Score chunks; runs on the model thread."""
-        if not self.model.plain(text).strip():
+        words = len(self.model.tokenize(self.model.plain(text)))
+        if not self.model.plain(text).strip() or not words:
             raise InvalidQuestionError("empty", "the question has no words")
+        if words > MAX_QUESTION_TOKENS:
+            reason = f"{words} tokens, at most {MAX_QUESTION_TOKENS} are allowed"
+            raise InvalidQuestionError("too_long", reason)
+        if cancelled.is_set():
+            return [0.0] * len(memories)
         queries = self.model.question_queries(text, self.sink)
         scores: list[float] = score_chunks(queries, memories, self.model.heads).tolist()
         return scores
@@ -176,38 +181,58 @@ class Answerer:
         words = self.model.tokenizer.decode(ids, skip_special_tokens=True)
         return str(words).strip(), len(ids)
 
-    async def _candidates(
-        self, question: Question, watched: Mapping[str, Sequence[ChunkId]]
-    ) -> tuple[ChunkMemory, ...]:
-        """Give what can be read: resident chunks, and older ones if a time is asked."""
-        resident = self.store.resident.chunks(tuple(watched))
-        if resident and question.start_s is None and question.end_s is None:
-            return resident
-        asked = [chunk for chunks in watched.values() for chunk in chunks]
-        return await self.store.candidates(asked, self.limits.context_tokens)
+    async def _look_up(self, question: Question) -> tuple[dict[str, Watched], Found]:
+        """Give what was watched of the time asked about, and what can be read of it.
 
-    def _coverage(
-        self, question: Question, watched: Mapping[str, Sequence[ChunkId]]
-    ) -> Coverage:
+        Without a time that is what is resident; older chunks need to be asked for.
+        """
+        cameras = question.cameras or tuple(sorted(self.sources))
+        resident = self.store.resident.chunks(cameras)
+        if resident and question.start_s is None and question.end_s is None:
+            here: dict[str, list[ChunkId]] = {camera: [] for camera in cameras}
+            for memory in resident:
+                here[memory.id.camera].append(memory.id)
+            watched = {
+                camera: Watched(chunks=tuple(chunks), is_whole=True)
+                for camera, chunks in here.items()
+            }
+            return watched, Found(memories=resident, is_whole=True)
+        start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
+        each = await asyncio.gather(
+            *(self.store.watched(camera, start_ms, end_ms) for camera in cameras)
+        )
+        asked = [chunk for watched in each for chunk in watched.chunks]
+        found = await self.store.candidates(asked, self.limits.context_tokens)
+        return dict(zip(cameras, each, strict=True)), found
+
+    def _coverage(self, question: Question, watched: Mapping[str, Watched]) -> Coverage:
         """Tell what of the time asked about was watched, camera by camera."""
         parts = []
-        for camera, chunks in watched.items():
-            if not chunks and question.start_s is None:
-                continue
-            start_s, end_s = question.start_s, question.end_s
-            if start_s is None:
-                start_s = chunks[0].start_ms / 1000
-            if end_s is None:
-                end_s = chunks[-1].end_ms / 1000 if chunks else time.time()
+        for camera, seen in watched.items():
             gaps = [
                 Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
                 for gap in self.sources[camera].gaps
             ]
-            parts.append(coverage_of(camera, chunks, (start_s, end_s), gaps))
+            starts = [chunk.start_ms / 1000 for chunk in seen.chunks[:1]]
+            ends = [chunk.end_ms / 1000 for chunk in seen.chunks[-1:]]
+            start_s, end_s = question.start_s, question.end_s
+            if start_s is None:
+                start_s = min([*starts, *(gap.start_s for gap in gaps[:1])], default=0)
+            if end_s is None:
+                end_s = max([*ends, *(gap.end_s for gap in gaps[-1:])], default=0)
+            if seen.is_whole and start_s < end_s:
+                parts.append(coverage_of(camera, seen.chunks, (start_s, end_s), gaps))
         return Coverage(
             tuple(span for part in parts for span in part.watched),
             tuple(gap for part in parts for gap in part.gaps),
         )
+
+
+def _degraded(answer: Answer, why: str | None) -> Answer:
+    """Give an answer that says what it is missing, None for nothing."""
+    if why is None or why in answer.degraded:
+        return answer
+    return replace(answer, status="partial", degraded=(*answer.degraded, why))
 
 
 def _in_ms(time_s: float | None) -> int | None:

@@ -24,7 +24,7 @@ from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
-from memory.errors import ArchiveUnavailableError
+from memory.errors import ArchiveUnavailableError, MemoryStoreError
 from memory.kv import KV
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
@@ -38,6 +38,7 @@ NUM_ANSWERERS = 2  # questions worked on at once; the model thread takes turns
 STATUS_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 2.0
 RETENTION_INTERVAL_S = 600.0
+WIND_UP_S = 8.0  # for what is in hand to be kept; longer than an archive's time-out
 
 
 class _StopRequested(Exception):  # noqa: N818 - not an error: how a task group is ended
@@ -57,7 +58,7 @@ class Agent:
         store: The memory.
         sources: The cameras.
         bus: The broker.
-        unbuilt: Cameras whose memory could not be rebuilt yet.
+        is_rebuilt: Whether memory could be rebuilt from the archive at the start.
     """
 
     config: Config
@@ -68,7 +69,7 @@ class Agent:
     store: MemoryStore
     sources: Mapping[str, CameraSource]
     bus: MqttBus
-    unbuilt: tuple[str, ...]
+    is_rebuilt: bool
 
 
 @asynccontextmanager
@@ -97,7 +98,7 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         await stack.enter_async_context(archive)
         store = await _open_memory(config, archive, model)
         cameras = config.camera_settings()
-        unbuilt = await rebuild(store, [camera.name for camera in cameras])
+        is_rebuilt = await rebuild(store, [camera.name for camera in cameras])
 
         broker_url = None
         if config.mqtt.is_embedded:
@@ -112,7 +113,7 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
             for camera in cameras
         }
         yield Agent(
-            config, valkey, thread, model, sink, store, sources, bus, tuple(unbuilt)
+            config, valkey, thread, model, sink, store, sources, bus, is_rebuilt
         )
 
 
@@ -128,49 +129,57 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             start = tasks.create_task
-            for watcher in watchers:
-                start(watcher.watch(), name=f"agent.watch[{watcher.camera}]")
-                start(watcher.archive(), name=f"agent.archive[{watcher.camera}]")
+            watching = [
+                start(w.watch(), name=f"agent.watch[{w.camera}]") for w in watchers
+            ]
+            archiving = [
+                start(w.archive(), name=f"agent.archive[{w.camera}]") for w in watchers
+            ]
             for number in range(NUM_ANSWERERS):
                 start(_answer_questions(agent), name=f"agent.answer[{number}]")
             start(agent.store.replay_spool(), name="agent.spool")
             start(_publish_states(agent, watchers), name="agent.status")
             start(_forget_old(agent), name="agent.retention")
-            if agent.unbuilt:
+            if not agent.is_rebuilt:
                 start(_rebuild_later(agent), name="agent.rebuild")
             if agent.valkey is not None:
                 start(_keep_alive(agent.valkey), name="agent.valkey")
-            start(_wait_for(stop), name="agent.stop")
+            start(_wind_up(stop, watching, archiving), name="agent.stop")
     except* _StopRequested:
         logger.info("stopping")
 
 
-async def _wait_for(stop: asyncio.Event) -> None:
-    """End the task group when the agent is asked to stop."""
+async def _wind_up(
+    stop: asyncio.Event,
+    watching: Sequence[asyncio.Task[None]],
+    archiving: Sequence[asyncio.Task[None]],
+) -> None:
+    """When asked to stop: take no more frames, keep what is in hand, end the group."""
     await stop.wait()
+    for task in watching:
+        task.cancel()
+    await asyncio.wait(archiving, timeout=WIND_UP_S)
     raise _StopRequested
 
 
-async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> list[str]:
-    """Make what was remembered resident again; give the cameras that must wait."""
-    for number, camera in enumerate(cameras):
-        try:
-            started = time.monotonic()
-            count = await store.rebuild(camera)
-        except ArchiveUnavailableError as exc:
-            logger.warning("memory of %s is rebuilt later: %s", camera, exc)
-            return list(cameras[number:])
-        others = await store.archive.other_models(camera)
-        logger.info(
-            "rebuilt %s",
-            camera,
-            extra={
-                "chunks": count,
-                "seconds": round(time.monotonic() - started, 2),
-                "other_models": others,
-            },
-        )
-    return []
+async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
+    """Make what was remembered resident again; tell whether the archive answered."""
+    started = time.monotonic()
+    try:
+        count = await store.rebuild(cameras)
+        others = {name: await store.archive.other_models(name) for name in cameras}
+    except MemoryStoreError as exc:
+        logger.warning("memory is rebuilt later: %s", exc)
+        return False
+    logger.info(
+        "rebuilt memory",
+        extra={
+            "chunks": count,
+            "seconds": round(time.monotonic() - started, 2),
+            "other_models": {name: found for name, found in others.items() if found},
+        },
+    )
+    return True
 
 
 def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
@@ -250,7 +259,7 @@ async def _forget_old(agent: Agent) -> None:
         for camera in agent.sources:
             try:
                 count = await agent.store.forget(camera, before_ms)
-            except ArchiveUnavailableError as exc:
+            except (MemoryStoreError, OSError) as exc:
                 logger.warning("forgetting is put off: %s", exc)
                 break
             if count:
@@ -260,10 +269,10 @@ async def _forget_old(agent: Agent) -> None:
 
 async def _rebuild_later(agent: Agent) -> None:
     """Rebuild what could not be rebuilt at the start, once the archive answers."""
-    left = list(agent.unbuilt)
-    while left:
+    while True:
         await asyncio.sleep(RETRY_INTERVAL_S)
-        left = await rebuild(agent.store, left)
+        if await rebuild(agent.store, list(agent.sources)):
+            return
 
 
 async def _keep_alive(valkey: EmbeddedValkey) -> None:

@@ -1,6 +1,7 @@
 """The asker's side of the protocol: `longwatch ask`, the demo and the tests use it."""
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -84,7 +85,10 @@ async def _read_states(
             case ["status"]:
                 yield "", {"state": message.payload.decode()}
             case [camera, "status"]:
-                yield camera, json.loads(message.payload)
+                with contextlib.suppress(ValueError):  # not one of ours
+                    state = json.loads(message.payload)
+                    if isinstance(state, dict) and "state" in state:
+                        yield camera, state
 
 
 async def _publish(

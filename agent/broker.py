@@ -62,7 +62,8 @@ class EmbeddedBroker:
         ) -> None:
             """Serve a client; amqtt leaves one open that hangs up while refused."""
             try:
-                with contextlib.suppress(OSError):
+                # Cancelled when the broker stops before a client has said CONNECT.
+                with contextlib.suppress(OSError, asyncio.CancelledError):
                     await serve_client(reader, writer, **names)
             finally:
                 writer.close()

@@ -127,7 +127,7 @@ class MemoryConfig(Section):
     """How much is kept, and how much of it a question reads."""
 
     high_factor: int = Field(
-        default=16, ge=1, le=1024, description="tokens in / tokens kept, in H-KV"
+        default=16, ge=2, le=1024, description="tokens in / tokens kept, in H-KV"
     )
     low_factor: int = Field(
         default=2, ge=1, le=1024, description="tokens in / tokens kept, in L-KV"

@@ -28,7 +28,11 @@ class ArchiveConfig(Section):
         default=5, gt=0, le=600, description="bound on every operation"
     )
     retention_hours: float = Field(
-        default=168, gt=0, description="age at which a chunk is forgotten"
+        default=168,
+        gt=0,
+        le=876_000,
+        allow_inf_nan=False,
+        description="age at which a chunk is forgotten",
     )
 
     @field_validator("url")

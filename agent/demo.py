@@ -6,13 +6,8 @@ its own, stopped and started again in the middle.
 
 import asyncio
 import json
-import signal
-import socket
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,29 +20,23 @@ from rich.text import Text
 
 from agent.asker import ask, states
 from agent.config import load_config
+from agent.demo_agent import DemoError, free_port, running_agent
 from agent.demo_questions import DemoQuestion, questions_about
-from agent.errors import AgentError, BrokerUnavailableError
 from agent.mqtt_settings import MqttSettings
 from agent.screen import answer_panel, camera_table
 from ingest.simulation.world import World
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
 BACKLOG_S = 240  # how long the simulated cameras have been there before the demo
 SPEED = 20  # how much faster than life the backlog is watched
-RETRY_S = 0.2
 CAUGHT_UP_S = 10.0  # a camera whose newest chunk is this new has watched its backlog
 MIN_CHUNKS = 3
+NUM_QUESTIONS = 4  # three, and one more after the restart
 OWN_QUESTIONS = (
     "What is happening now?",
     "What did the camera see first?",
     "Was there a person?",
     "What was seen before the restart?",
 )
-
-
-class DemoError(AgentError):
-    """Raised when the demo can't go on; the message says where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,7 @@ async def run_demo(settings: DemoSettings, out: Console) -> None:
         began_s = time.time() - (0 if settings.video else BACKLOG_S)
 
         out.rule("watching")
-        async with _agent(config, out):
+        async with running_agent(config, mqtt):
             await _watch(mqtt, record, settings, out)
             seen_s = min(_seen_until(state) for state in record.cameras.values())
             questions = _questions(settings, (began_s, seen_s))
@@ -109,8 +98,7 @@ async def run_demo(settings: DemoSettings, out: Console) -> None:
                 await _put(question, mqtt, record, out, after_restart=False)
             stopped_s = time.time()
         out.rule("the agent was stopped and is started again")
-        async with _agent(config, out):
-            await _wait_online(mqtt)
+        async with running_agent(config, mqtt):
             await _put(
                 questions[-1],
                 mqtt,
@@ -142,7 +130,7 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
         "data_dir": str(folder / "data"),
         "cameras": cameras,
         "model": {"name": settings.model, "max_new_tokens": 16},
-        "mqtt": {"url": "embedded", "embedded_port": _free_port()},
+        "mqtt": {"url": "embedded", "embedded_port": free_port()},
         "log": {"level": "info", "format": "json"},
     }
     path = folder / "longwatch.yaml"
@@ -161,43 +149,16 @@ def _questions(
     if settings.video is not None:
         return [DemoQuestion(text, "video") for text in OWN_QUESTIONS]
     worlds = {name: World(seed) for name, seed in _seeds(settings).items()}
-    return questions_about(worlds, window, 4, settings.seed)
-
-
-@asynccontextmanager
-async def _agent(config: Path, out: Console) -> AsyncIterator[None]:
-    """Run `longwatch run` as a service would, and stop it as one would."""
-    log_path = config.with_name("agent.log")
-    with log_path.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "agent", "run", "--config", str(config)),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield
-    except (BrokerUnavailableError, TimeoutError) as exc:
-        last = (await asyncio.to_thread(log_path.read_text)).splitlines()[-5:]
-        raise DemoError("\n".join(("the agent can't be reached", *last))) from exc
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        if process.returncode:
-            out.print(f"the agent ended with status {process.returncode}")
+    questions = questions_about(worlds, window, NUM_QUESTIONS, settings.seed)
+    if len(questions) < NUM_QUESTIONS:
+        raise DemoError("too little was watched to ask about; give --watch-s more")
+    return questions
 
 
 async def _watch(
     mqtt: MqttSettings, record: Record, settings: DemoSettings, out: Console
 ) -> None:
     """Show the cameras' states until the backlog is watched or time is up."""
-    await _wait_online(mqtt)
     async with states(mqtt) as arriving:
         with Live(console=out, refresh_per_second=4) as live:
             try:
@@ -242,19 +203,6 @@ def _seen_until(state: dict[str, Any]) -> float:
     return int(end_ms or 0) / 1000
 
 
-async def _wait_online(mqtt: MqttSettings) -> None:
-    """Return once the agent says that it is online."""
-    async with asyncio.timeout(START_TIMEOUT_S):
-        while True:
-            try:
-                async with states(mqtt) as arriving:
-                    async for camera, state in arriving:
-                        if not camera and state["state"] == "online":
-                            return
-            except BrokerUnavailableError:
-                await asyncio.sleep(RETRY_S)
-
-
 async def _put(
     question: DemoQuestion,
     mqtt: MqttSettings,
@@ -288,10 +236,3 @@ def _truth(question: DemoQuestion, *, correct: bool | None) -> Text | None:
     when = datetime.fromtimestamp(question.happened_s, UTC)
     text = f"  truth: {question.expected}, {question.camera} {when:%H:%M:%S}"
     return Text(text, style="green" if correct else "red")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -31,6 +31,7 @@ from agent.recent_answers import RecentAnswers
 log = logging.getLogger(__name__)
 
 _MAX_LETTERS = 256
+_MAX_TRIES = 5  # of one message, each of which ended a connection
 _MAX_BACKOFF_S = 30.0
 _STEADY_S = 10.0  # a connection that lasted this long starts the back-off anew
 _GRACE_S = 10.0  # an answer is tried for this long even at the end of its deadline
@@ -62,6 +63,8 @@ class MqttBus:
         self._outbox = Outbox(_MAX_LETTERS)
         self._camera_states: dict[str, Letter] = {}
         self._link: Link | None = None
+        self._failed: Letter | None = None
+        self._failures = 0
         self._up = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
 
@@ -182,18 +185,31 @@ class MqttBus:
             log.warning("%s", exc)
 
     async def _send(self, link: Link) -> None:
-        try:
-            while True:
-                letter = await self._outbox.first()
+        while True:
+            letter = await self._outbox.first()
+            try:
                 await link.publish(
                     letter.topic,
                     letter.payload,
                     retain=letter.retain,
                     properties=response_properties(letter.correlation),
                 )
-                self._outbox.remove(letter)
-        except BrokerUnavailableError as exc:
-            log.warning("%s", exc)
+            except BrokerUnavailableError as exc:
+                log.warning("%s", exc)
+                self._note_failure(letter)
+                return
+            self._outbox.remove(letter)
+
+    def _note_failure(self, letter: Letter) -> None:
+        """Give up on a letter that the broker has hung up on again and again."""
+        if letter is self._failed:
+            self._failures += 1
+        else:
+            self._failed, self._failures = letter, 1
+        if self._failures >= _MAX_TRIES:
+            log.warning("gave up on a message that the broker hangs up on")
+            self.counts["undeliverable"] += 1
+            self._outbox.remove(letter)
 
     def _receive(self, message: Message) -> None:
         *camera_level, last = message.topic.removeprefix(self._own).split("/")

@@ -17,6 +17,7 @@ from agent.messages import Question, ReplyTo
 
 MAX_DEADLINE_S = 3600.0
 MAX_TOP_K = 64
+_MAX_LEVELS = 64  # mosquitto hangs up at 200
 _MAX_TIME_S = 253402300799.0  # the end of year 9999, the last that ISO 8601 writes
 _MAX_READ_BYTES = 1 << 20  # where to answer is looked for in payloads up to this size
 _OWN_LEVELS = frozenset({"ask", "status", "set", "state", "alerts", "config"})
@@ -166,8 +167,10 @@ def check_reply_topic(topic: str, rules: QuestionRules) -> str:
         InvalidQuestionError: It has wildcards, is reserved, or the agent's own.
     """
     printable = topic.isprintable() and _is_encodable(topic)
+    printable = printable and topic.count("/") < _MAX_LEVELS
     if not printable or not 0 < len(topic.encode()) <= 1024 or set(topic) & set("+#"):
         reason = "a response topic is 1 to 1024 bytes of text without + and #"
+        reason += f", of {_MAX_LEVELS} levels at most"
         raise InvalidQuestionError("bad_response_topic", reason)
     own = topic.startswith(f"{rules.prefix}/")
     if topic.startswith("$") or (own and topic.rpartition("/")[2] in _OWN_LEVELS):
@@ -230,15 +233,23 @@ def _read_time(name: str, value: float | str | None) -> float | None:
         return None
     try:
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            value = zoned.timestamp()
+            value = _read_text_time(value)
     except (ValueError, OverflowError):
         value = -1.0
     if not 0 <= value <= _MAX_TIME_S:
         reason = f"{name} is ISO 8601 or Unix seconds, from 1970 to 9999"
         raise InvalidQuestionError("bad_window", reason)
     return float(value)
+
+
+def _read_text_time(text: str) -> float:
+    """Read Unix seconds, or ISO 8601; a command line has nothing but text."""
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return zoned.timestamp()
 
 
 def _is_encodable(text: str) -> bool:

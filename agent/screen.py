@@ -20,6 +20,8 @@ def camera_table(cameras: Mapping[str, Mapping[str, Any]]) -> Table:
     for title in ("chunks", "tokens", "H", "L", "archive", "dropped"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, state in sorted(cameras.items()):
+        if "chunks" not in state:
+            continue  # not an agent's
         colour = _COLOURS.get(str(state["state"]), "red")
         table.add_row(
             name,

@@ -12,14 +12,12 @@ from agent.worker import ModelThread, Priority
 from ingest.frame import FrameChunk
 from ingest.source import CameraSource
 from memory.compression.bilevel import CompressedChunk
-from memory.errors import MemoryStoreError
 from memory.kv import KV, ChunkId
 from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BOUND = 2  # chunks on their way to the archive; policy: wait
-FLUSH_TIMEOUT_S = 5.0
+IN_FLIGHT = 3  # chunks between camera and archive; policy: wait
 
 
 @dataclass(slots=True)
@@ -42,8 +40,9 @@ class WatchCounts:
 class Watcher:
     """Watches one camera.
 
-    Two tasks share it: `watch` prefills and compresses, `archive` makes durable what it
-    gave, so that the model does not wait for the disk.
+    Two tasks share it: `watch` has chunks prefilled and compressed, `archive` makes
+    durable what comes of it, so that the model does not wait for the disk. When `watch`
+    ends or is cancelled, `archive` finishes what is in hand and ends too.
 
     Attributes:
         source: The camera's chunks of frames.
@@ -61,10 +60,12 @@ class Watcher:
     store: MemoryStore
     context_chunks: int
     counts: WatchCounts = field(default_factory=WatchCounts)
-    _queue: asyncio.Queue[asyncio.Future[CompressedChunk] | None] = field(init=False)
+    _room: asyncio.Semaphore = field(init=False)
+    _in_hand: asyncio.Queue[asyncio.Future[CompressedChunk] | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(QUEUE_BOUND)
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._in_hand = asyncio.Queue()  # bounded by `_room`
 
     @property
     def camera(self) -> str:
@@ -79,30 +80,32 @@ class Watcher:
         """
         resident = self.store.resident.chunks([self.camera])
         context = deque((m.high for m in resident), maxlen=self.context_chunks)
-        async for chunk in self.source:
-            job = partial(self._see, chunk, context)
-            await self._queue.put(self.thread.submit(Priority.CHUNK, job))
-        await self._queue.put(None)
+        try:
+            async for chunk in self.source:
+                await self._room.acquire()
+                job = partial(self._see, chunk, context)
+                self._in_hand.put_nowait(self.thread.submit(Priority.CHUNK, job))
+        finally:
+            self._in_hand.put_nowait(None)
 
     async def archive(self) -> None:
-        """Remember what `watch` prefilled; on the way out, finish what is in hand."""
+        """Remember what `watch` had prefilled, until that ends."""
         try:
-            while (prefilled := await self._queue.get()) is not None:
+            while (prefilled := await self._in_hand.get()) is not None:
                 await self._finish(prefilled)
-        finally:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                while not self._queue.empty():
-                    if (prefilled := self._queue.get_nowait()) is not None:
-                        await self._finish(prefilled)
+                self._room.release()
+        except asyncio.CancelledError:
+            left = self._in_hand.qsize()
+            logger.warning("camera %s: %d chunks or so are lost", self.camera, left)
+            raise
 
     async def _finish(self, prefilled: asyncio.Future[CompressedChunk]) -> None:
+        """Remember one chunk; one that can't be must not end the cameras."""
         try:
-            chunk = await prefilled
-        except (RuntimeError, ValueError) as exc:  # out of memory; odd frames
+            await self._remember(await prefilled)
+        except Exception as exc:  # noqa: BLE001 - out of memory, odd frames, full disk
             self.counts.lost += 1
             logger.warning("camera %s: a chunk is lost: %r", self.camera, exc)
-        else:
-            await self._remember(chunk)
 
     def _see(self, chunk: FrameChunk, context: deque[KV]) -> CompressedChunk:
         """Prefill and compress one chunk; runs on the model thread, like all before."""
@@ -119,12 +122,7 @@ class Watcher:
 
     async def _remember(self, chunk: CompressedChunk) -> None:
         id, counts = chunk.memory.id, self.counts
-        try:
-            stored = await self.store.remember(chunk)
-        except (OSError, MemoryStoreError) as exc:
-            counts.lost += 1
-            logger.warning("chunk %s/%s is lost: %s", id.camera, id.name, exc)
-            return
+        stored = await self.store.remember(chunk)
         counts.chunks += 1
         counts.tokens_in += chunk.num_tokens
         counts.tokens_h += chunk.memory.high.num_tokens

@@ -1,8 +1,8 @@
 """The one thread that owns the model, and the queue of jobs in front of it.
 
 Questions come first: a question's steps go before a chunk's (decision D11). The queue
-is bounded; a job that finds it full is refused, which a bug alone can cause, since each
-camera and each open question has at most one job in it.
+is bounded; a job that finds it full is refused. Each camera has a few jobs in it
+(`IN_FLIGHT` of the watcher), each open question one: it takes a thousand cameras.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ import itertools
 import logging
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Self, TypeVar
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BOUND = 256
+QUEUE_BOUND = 4096
 T = TypeVar("T")
 
 
@@ -76,6 +77,8 @@ class ModelThread:
             try:
                 result = job()
             except BaseException as exc:  # noqa: BLE001 - handed to whoever awaits it
+                # The frames hold tensors, which a caller may want to be gone.
+                traceback.clear_frames(exc.__traceback__)
                 error = exc
                 loop.call_soon_threadsafe(settle, lambda: future.set_exception(error))
             else:
@@ -93,6 +96,7 @@ class ModelThread:
             if priority is Priority.STOP:
                 return
             work()
+            del work  # its future holds the result
 
 
 def _stop() -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from ingest.errors import AddressError
 from ingest.simulation.address import is_simulated, parse_simulated
 
+MAX_CHUNK_S = 3600
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -63,6 +64,11 @@ class CameraSettings:
         _check("open_timeout_s", self.open_timeout_s)
         _check("stall_timeout_s", self.stall_timeout_s)
         _check("buffer_chunks", self.buffer_chunks, at_least=1)
+        if self.chunk_frames / self.fps > MAX_CHUNK_S:
+            raise ValueError(
+                f"a chunk of {self.chunk_frames} frames at {self.fps} fps is longer "
+                f"than {MAX_CHUNK_S} s"
+            )
         for key, value in self.options.items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise AddressError(self.address, f"option {key!r} must be a text")

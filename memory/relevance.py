@@ -15,6 +15,7 @@ from torch import Tensor
 
 from memory.kv import ChunkMemory
 
+BLOCK_CHUNKS = 256  # scored at once: bounds the logits
 DETREND_FROM_CHUNKS = 8  # fewer points than this make no trend
 
 
@@ -50,32 +51,51 @@ def score_chunks(
     Args:
         queries: Pre-RoPE queries of the question's tokens in `heads.query_heads`,
             (Q', T, D).
-        memories: The chunks, in time order.
+        memories: The chunks, of one camera or several, in any order.
         heads: What the index holds.
     """
-    counts = torch.tensor([m.index_keys.shape[1] for m in memories])  # (C,)
-    owner = torch.arange(len(memories)).repeat_interleave(counts)  # (sum N,)
-    keys = torch.cat([m.index_keys for m in memories], dim=1)  # (I, sum N, D)
-    scale = queries.shape[-1] ** -0.5
-    logits = queries.float() @ keys[heads.reads].float().transpose(1, 2) * scale
-    best = logits.new_full((*logits.shape[:2], len(memories)), -torch.inf)
-    best.scatter_reduce_(
-        -1, owner.to(logits.device).expand_as(logits), logits, reduce="amax"
-    )  # (Q', T, C)
-    affinity = detrend(best)  # (Q', T, C)
+    scaled = queries.float() * queries.shape[-1] ** -0.5  # (Q', T, D)
+    blocks = [
+        _best_keys(scaled, memories[start : start + BLOCK_CHUNKS], heads)
+        for start in range(0, len(memories), BLOCK_CHUNKS)
+    ]
+    affinity = torch.cat(blocks, dim=-1)  # (Q', T, C)
+    of_camera: dict[str, list[int]] = {}
+    for number, memory in enumerate(memories):
+        of_camera.setdefault(memory.id.camera, []).append(number)
+    for numbers in of_camera.values():
+        times = torch.tensor([float(memories[n].id.start_ms) for n in numbers])
+        affinity[..., numbers] = detrend(affinity[..., numbers], times)
     points_at = affinity.softmax(dim=-1)  # (Q', T, C)
     return points_at.mean(dim=(0, 1))  # (C,)
 
 
-def detrend(affinity: Tensor) -> Tensor:
-    """Take the straight line in time out of each row (..., C).
+def detrend(affinity: Tensor, times: Tensor) -> Tensor:
+    """Take the straight line in time out of each row (..., C), and keep its mean.
 
     Similarity drifts upwards with stream time and pulls retrieval to late chunks
     (MemStream, arXiv 2602.18434). With few chunks there is no line to speak of.
+
+    Args:
+        affinity: Of one camera's chunks.
+        times: Their times, (C,), in any unit.
     """
-    chunks = affinity.shape[-1]
-    if chunks < DETREND_FROM_CHUNKS:
+    centred = (times.double() - times.double().mean()).to(affinity)  # (C,)
+    spread = (centred * centred).sum()
+    if len(times) < DETREND_FROM_CHUNKS or not spread:
         return affinity
-    time = torch.linspace(-1, 1, chunks, device=affinity.device)  # (C,)
-    slope = (affinity * time).sum(dim=-1, keepdim=True) / (time * time).sum()
-    return affinity - slope * time
+    slope = (affinity * centred).sum(dim=-1, keepdim=True) / spread
+    return affinity - slope * centred
+
+
+def _best_keys(
+    scaled: Tensor, memories: Sequence[ChunkMemory], heads: IndexHeads
+) -> Tensor:
+    """Give the best key's logit per head, question token and chunk, (Q', T, c)."""
+    counts = torch.tensor([m.index_keys.shape[1] for m in memories])  # (c,)
+    owner = torch.arange(len(memories)).repeat_interleave(counts)  # (sum N,)
+    keys = torch.cat([m.index_keys for m in memories], dim=1)  # (I, sum N, D)
+    logits = scaled @ keys[heads.reads].float().transpose(1, 2)  # (Q', T, sum N)
+    best = logits.new_full((*logits.shape[:2], len(memories)), -torch.inf)
+    spots = owner.to(logits.device).expand_as(logits)
+    return best.scatter_reduce(-1, spots, logits, reduce="amax")

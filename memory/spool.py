@@ -71,8 +71,9 @@ class Spool:
                 raise ArchiveFullError(f"the spool can't store: {exc}") from exc
 
     def pending(self) -> list[ChunkId]:
-        """Give back the chunks that wait, in time order."""
-        return [_chunk_of(path) for path in self._files()]
+        """Give back the chunks that wait, in time order; leave foreign files alone."""
+        chunks = (_chunk_of(path) for path in self._files())
+        return [chunk for chunk in chunks if chunk is not None]
 
     def read(self, chunk: ChunkId) -> tuple[bytes, bytes]:
         """Give back a chunk's blobs, high and low.
@@ -145,6 +146,9 @@ class Spool:
             os.close(directory)
 
 
-def _chunk_of(path: Path) -> ChunkId:
+def _chunk_of(path: Path) -> ChunkId | None:
     name, _, camera = path.stem.partition(".")
-    return ChunkId.parse(unquote(camera), name)
+    try:
+        return ChunkId.parse(unquote(camera), name)
+    except ValueError:
+        return None

@@ -63,6 +63,32 @@ class Recollection:
     degraded: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What was watched in a time.
+
+    Attributes:
+        chunks: The chunks, in time order.
+        is_whole: False if the archive could not be asked: there may be more.
+    """
+
+    chunks: tuple[ChunkId, ...]
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What can be read of a time.
+
+    Attributes:
+        memories: H-KV and index keys, camera after camera, each in time order.
+        is_whole: False if the archive could not be asked for more.
+    """
+
+    memories: tuple[ChunkMemory, ...]
+    is_whole: bool
+
+
 @dataclass(slots=True)
 class MemoryStore:
     """The memory of all cameras.
@@ -103,9 +129,7 @@ class MemoryStore:
         self.resident.retain(chunk)
         return Stored(len(high), len(low), is_spooled)
 
-    async def candidates(
-        self, chunks: Sequence[ChunkId], max_tokens: int
-    ) -> tuple[ChunkMemory, ...]:
+    async def candidates(self, chunks: Sequence[ChunkId], max_tokens: int) -> Found:
         """Give the H-KV and index keys of chunks: resident ones, others as far as fit.
 
         Args:
@@ -115,7 +139,8 @@ class MemoryStore:
         cameras = sorted({chunk.camera for chunk in chunks})
         wanted = set(chunks)
         found = {m.id: m for m in self.resident.chunks(cameras) if m.id in wanted}
-        missing = sorted(wanted - found.keys(), key=lambda c: c.start_ms, reverse=True)
+        missing = sorted(wanted - found.keys(), key=_start, reverse=True)
+        is_whole = True
         try:
             async for memory in self._stored_memories(missing):
                 max_tokens -= memory.high.num_tokens
@@ -124,7 +149,9 @@ class MemoryStore:
                 found[memory.id] = memory
         except ArchiveUnavailableError as exc:
             logger.warning("only resident chunks are considered: %s", exc)
-        return tuple(found[chunk] for chunk in sorted(found))
+            is_whole = False
+        memories = tuple(found[chunk] for chunk in sorted(found))
+        return Found(memories=memories, is_whole=is_whole)
 
     async def recall(
         self, plan: Sequence[Reading], memories: Sequence[ChunkMemory]
@@ -161,28 +188,31 @@ class MemoryStore:
 
     async def watched(
         self, camera: str, start_ms: int | None, end_ms: int | None
-    ) -> list[ChunkId]:
+    ) -> Watched:
         """Give all chunks remembered in a window, also those no longer resident."""
         here = {m.id for m in self.resident.chunks([camera], start_ms, end_ms)}
+        is_whole = True
         try:
             here |= set(await self.archive.timeline(camera, start_ms, end_ms))
         except ArchiveUnavailableError as exc:
             logger.warning("coverage of %s from resident chunks only: %s", camera, exc)
-        return sorted(here)
+            is_whole = False
+        return Watched(chunks=tuple(sorted(here)), is_whole=is_whole)
 
-    async def rebuild(self, camera: str) -> int:
-        """Make a camera's newest chunks resident again after a restart; give how many.
+    async def rebuild(self, cameras: Sequence[str]) -> int:
+        """Make the newest chunks resident again after a restart; give how many.
 
-        Reads H-KV only, newest first, until the token budget is full.
+        Reads H-KV only, the newest of all cameras first, until the budget is full.
 
         Raises:
             ArchiveUnavailableError: The archive does not answer.
         """
-        archived = await self.archive.timeline(camera)
         spooled = await asyncio.to_thread(self.spool.pending)
-        mine = {chunk for chunk in spooled if chunk.camera == camera}
+        chunks = {chunk for chunk in spooled if chunk.camera in cameras}
+        for camera in cameras:
+            chunks |= set(await self.archive.timeline(camera))
         count = 0
-        newest_first = sorted(mine | set(archived), reverse=True)
+        newest_first = sorted(chunks, key=_start, reverse=True)
         async for memory in self._stored_memories(newest_first):
             if not self.resident.has_room(memory.high.num_tokens):
                 break
@@ -199,8 +229,9 @@ class MemoryStore:
                     await self.archive.put(chunk, high, low)
                 except CorruptChunkError as exc:
                     logger.warning("spooled chunk is torn: %s", exc)
-                except MemoryStoreError:
-                    break  # still away
+                except (MemoryStoreError, OSError) as exc:
+                    logger.debug("the spool waits: %s", exc)
+                    break
                 await asyncio.to_thread(self.spool.remove, chunk)
             await asyncio.sleep(REPLAY_INTERVAL_S)
 
@@ -236,11 +267,13 @@ class MemoryStore:
         if isinstance(blob, MemoryStoreError):
             raise blob
         try:
-            kv = await asyncio.to_thread(decode_low, blob, chunk, self.model)
+            return await asyncio.to_thread(self._read_low, blob, chunk)
         except CorruptChunkError:
             await self.archive.delete(chunk, Level.LOW)
             raise
-        return kv.to(self.device)
+
+    def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
+        return decode_low(blob, chunk, self.model).to(self.device)
 
     async def _stored_memories(
         self, chunks: Sequence[ChunkId]
@@ -285,12 +318,19 @@ class MemoryStore:
         try:
             if isinstance(blob, MemoryStoreError):
                 raise blob
-            memory = await asyncio.to_thread(decode_high, blob, chunk, self.model)
+            return await asyncio.to_thread(self._read_high, blob, chunk)
         except ArchiveUnavailableError:
             raise
         except MemoryStoreError as exc:
             logger.warning("chunk is not rebuilt: %s", exc)
             return None
-        high = memory.high.to(self.device)
+
+    def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
+        memory = decode_high(blob, chunk, self.model)
         index_keys = memory.index_keys.to(self.device)
+        high = memory.high.to(self.device)
         return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
+
+
+def _start(chunk: ChunkId) -> int:
+    return chunk.start_ms

@@ -68,7 +68,7 @@ def load_model(settings: ModelSettings) -> VisionLanguageModel:
         return _load_builtin(device, dtype)
     try:
         return _load_pretrained(settings, device, dtype)
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, RuntimeError) as exc:
         raise ModelLoadError(settings.name, str(exc)) from exc
 
 

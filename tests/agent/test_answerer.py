@@ -12,6 +12,7 @@ from agent.answerer import Answerer
 from agent.messages import Question, ReplyTo
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread
+from ingest.status import Gap, GapReason
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.kv import ChunkId
 from memory.recall import RecallLimits
@@ -26,7 +27,7 @@ LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=4096)
 class NoGaps:
     """A camera that nobody reads: the answerer asks it for gaps only."""
 
-    gaps: tuple[()] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 def question(text: str = "where did #47 come from ?", **fields: object) -> Question:
@@ -79,7 +80,7 @@ async def test_an_answer_names_its_chunks_and_what_was_watched(
     assert len(answer.evidence) == 2
     assert answer.evidence[0].score >= answer.evidence[1].score
     [span] = answer.coverage.watched
-    assert (span.start_s, span.end_s) == (START_S, START_S + 24)
+    assert span.end_s == START_S + 24  # what is resident: no time was asked about
     assert answer.tokens["low"] in {84, 126}
     assert 0 < answer.tokens["answer"] <= 4
 
@@ -133,3 +134,42 @@ async def test_more_chunks_than_there_are_may_be_asked_for(answerer: Answerer) -
     answer = await answerer.answer(question(top_k=64))
     assert answer.status == "ok"
     assert len(answer.evidence) == 3
+
+
+async def test_an_archive_that_is_away_is_not_told_as_nothing_watched(
+    answerer: Answerer,
+) -> None:
+    async with RedisArchive("redis://127.0.0.1:9", model="m", timeout_s=0.5) as away:
+        answerer.store.archive = away
+        old = question(start_s=START_S + 0.5, end_s=START_S + 3.5)
+        answer = await answerer.answer(old)
+        assert answer.error is not None
+        assert answer.error.code == "archive_unavailable"
+        newest = question(start_s=START_S + 0.5, end_s=START_S + 24)
+        answer = await answerer.answer(newest)
+        assert answer.status == "partial"
+        assert "archive_unavailable" in answer.degraded
+
+
+async def test_a_question_of_too_many_tokens_is_refused(answerer: Answerer) -> None:
+    answer = await answerer.answer(question("a " * 600))
+    assert answer.error is not None
+    assert answer.error.code == "too_long"
+
+
+async def test_a_context_too_small_for_anything_is_told(answerer: Answerer) -> None:
+    small = replace(answerer, limits=replace(LIMITS, context_tokens=2))
+    answer = await small.answer(question())
+    assert answer.status == "partial"
+    assert answer.degraded == ("context_full",)
+
+
+async def test_an_outage_that_goes_on_is_told(answerer: Answerer) -> None:
+    now_s = START_S + 100
+    outage = Gap(START_S + 24, now_s, GapReason.OFFLINE)
+    source = NoGaps()
+    source.gaps = (outage,)
+    offline = replace(answerer, sources={"door": source})
+    answer = await offline.answer(question())
+    [gap] = answer.coverage.gaps
+    assert (gap.start_s, gap.end_s, gap.kind) == (START_S + 24, now_s, "offline")

@@ -122,7 +122,7 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("model: {device: gpu}", 4, "model.device", ["'gpu'", "auto, cpu, cuda"]),
         ("model: {max_pixels: 9}", 4, "model.max_pixels", ["9", "256 or more or null"]),
         ("memory: 7", 4, "memory", ["found 7", "a section with high_factor"]),
-        ("memory: {high_factor: 0}", 4, "memory.high_factor", ["0", "from 1 to 1024"]),
+        ("memory: {high_factor: 0}", 4, "memory.high_factor", ["0", "from 2 to 1024"]),
         (
             "memory:\n  high_factor: 2",
             4,

@@ -6,7 +6,7 @@ from agent import recent_answers
 from agent.messages import Answer, Question, ReplyTo, error_answer
 from agent.recent_answers import RecentAnswers
 
-ASKED = Question("1", "who?", (), None, None, 60.0, None, False, ReplyTo("t"))
+ASKED = Question("1", "who?", (), None, None, 3600.0, None, False, ReplyTo("t"))
 ANSWER = Answer("1", "who?", "nobody", "ok")
 
 

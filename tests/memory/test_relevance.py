@@ -53,11 +53,39 @@ def test_chunks_of_uneven_key_counts_are_scored() -> None:
     assert torch.isfinite(scores).all()
 
 
-def test_detrending_takes_out_a_line_and_leaves_a_peak() -> None:
-    line = 0.3 * torch.arange(20.0)
-    flat = detrend(line)
+def test_detrending_takes_out_a_line_and_leaves_mean_and_peak() -> None:
+    times = 1.79e12 + 4000 * torch.arange(20, dtype=torch.float64)
+    line = 7 + 0.3 * torch.arange(20.0)
+    flat = detrend(line, times)
     assert flat.std() < 1e-4
+    assert flat.mean() == pytest.approx(line.mean().item())
     peak = torch.zeros(20)
     peak[4] = 5.0
-    assert detrend(line + peak).argmax() == 4
-    assert torch.equal(detrend(line[:5]), line[:5])
+    assert detrend(line + peak, times).argmax() == 4
+    assert torch.equal(detrend(line[:5], times[:5]), line[:5])
+
+
+def test_a_difference_between_cameras_is_no_trend() -> None:
+    heads = IndexHeads.of([(0, 0)], queries_per_kv=1)
+    memories = []
+    for camera, likeness in (("alike", 1.0), ("other", 0.0)):
+        for number in range(20):
+            memory = make_memory(number, camera=camera)
+            keys = torch.zeros(1, 3, 8)
+            keys[..., 0] = likeness
+            memories.append(
+                type(memory)(memory.id, memory.high, keys, memory.low_tokens)
+            )
+    queries = torch.zeros(1, 1, 8)
+    queries[..., 0] = 8.0
+    scores = score_chunks(queries, memories, heads)
+    assert scores[:20].min() > scores[20:].max()
+
+
+def test_scoring_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = IndexHeads.of([(0, 0), (1, 1)], queries_per_kv=1)
+    memories = [make_memory(number) for number in range(30)]
+    queries = torch.randn(2, 5, 8)
+    whole = score_chunks(queries, memories, heads)
+    monkeypatch.setattr("memory.relevance.BLOCK_CHUNKS", 7)
+    torch.testing.assert_close(score_chunks(queries, memories, heads), whole)

@@ -26,8 +26,8 @@ BILEVEL = BiLevel(
 )
 
 
-def compressed(number: int) -> CompressedChunk:
-    id = ChunkId("door", 1000 * number, 1000 * number + 1000)
+def compressed(number: int, camera: str = "door") -> CompressedChunk:
+    id = ChunkId(camera, 1000 * number, 1000 * number + 1000)
     return BILEVEL.compress_chunk(id, make_chunk(seed=number))
 
 
@@ -135,7 +135,7 @@ async def test_after_a_restart_the_newest_chunks_are_resident_again(
     tokens = compressed(0).memory.high.num_tokens
 
     after = await new_store(archive, tmp_path, budget=50 * tokens)
-    assert await after.rebuild("door") == 50
+    assert await after.rebuild(["door"]) == 50
     resident = after.resident.chunks(["door"])
     assert [memory.id.start_ms // 1000 for memory in resident] == list(range(20, 70))
     same = before.resident.chunks(["door"])[-1]
@@ -151,7 +151,7 @@ async def test_spooled_chunks_are_rebuilt_too(
     chunk = compressed(4)
     high, low = await asyncio.to_thread(store._encode, chunk)
     await asyncio.to_thread(store.spool.append, chunk.memory.id, high, low)
-    assert await store.rebuild("door") == 1
+    assert await store.rebuild(["door"]) == 1
     recalled = await store.recall(fine(4), store.resident.chunks(["door"]))
     assert torch.equal(recalled.runs[0].keys, chunk.low.keys)
 
@@ -162,7 +162,7 @@ async def test_another_models_chunks_are_kept_but_not_read(
     await (await new_store(archive, tmp_path)).remember(compressed(0))
     async with RedisArchive(redis_server.url, model="n", prefix=prefix) as other:
         store = await new_store(other, tmp_path / "n")
-        assert await store.rebuild("door") == 0
+        assert await store.rebuild(["door"]) == 0
         assert await other.other_models("door") == ["m"]
     assert len(await archive.timeline("door")) == 1
 
@@ -181,7 +181,7 @@ async def test_forgetting_clears_every_tier(
     assert len(store.resident.chunks(["door"])) == 2
     assert await asyncio.to_thread(store.spool.pending) == []
     left = await store.watched("door", None, None)
-    assert [chunk.start_ms for chunk in left] == [2000, 3000]
+    assert [chunk.start_ms for chunk in left.chunks] == [2000, 3000]
 
 
 async def test_what_was_watched_includes_evicted_chunks(
@@ -193,7 +193,8 @@ async def test_what_was_watched_includes_evicted_chunks(
         await store.remember(compressed(number))
     assert len(store.resident.chunks(["door"])) == 2
     seen = await store.watched("door", 1500, 3500)
-    assert [chunk.start_ms for chunk in seen] == [1000, 2000, 3000]
+    assert seen.is_whole
+    assert [chunk.start_ms for chunk in seen.chunks] == [1000, 2000, 3000]
 
 
 async def test_evicted_chunks_are_candidates_when_their_time_is_asked_about(
@@ -204,8 +205,47 @@ async def test_evicted_chunks_are_candidates_when_their_time_is_asked_about(
     for number in range(6):
         await store.remember(compressed(number))
     asked = await store.watched("door", 1000, 5000)
-    found = await store.candidates(asked, max_tokens=2 * tokens)
-    assert [memory.id.start_ms for memory in found] == [2000, 3000, 4000]
-    assert torch.equal(found[0].high.keys, compressed(2).memory.high.keys)
-    recalled = await store.recall(fine(2), found)
+    found = await store.candidates(asked.chunks, max_tokens=2 * tokens)
+    assert found.is_whole
+    starts = [memory.id.start_ms for memory in found.memories]
+    assert starts == [2000, 3000, 4000]
+    oldest = found.memories[0]
+    assert torch.equal(oldest.high.keys, compressed(2).memory.high.keys)
+    recalled = await store.recall(fine(2), found.memories)
     assert torch.equal(recalled.runs[0].keys, compressed(2).low.keys)
+
+
+async def test_a_rebuild_shares_the_budget_between_cameras(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    before = await new_store(archive, tmp_path)
+    for number in range(6):
+        await before.remember(compressed(number))
+        await before.remember(compressed(number, "yard"))
+    after = await new_store(
+        archive, tmp_path, budget=6 * compressed(0).memory.high.num_tokens
+    )
+    assert await after.rebuild(["door", "yard"]) == 6
+    for camera in ("door", "yard"):
+        resident = after.resident.chunks([camera])
+        assert [m.id.start_ms for m in resident] == [3000, 4000, 5000]
+
+
+async def test_an_archive_that_is_away_is_told_apart_from_nothing(
+    start_redis: Callable[..., RedisServer], prefix: str, tmp_path: Path
+) -> None:
+    server = start_redis()
+    async with RedisArchive(
+        server.url, model="m", prefix=prefix, timeout_s=1.0
+    ) as archive:
+        tokens = compressed(0).memory.high.num_tokens
+        store = await new_store(archive, tmp_path, budget=tokens)
+        for number in range(3):
+            await store.remember(compressed(number))
+        before = await store.watched("door", None, None)
+        await asyncio.to_thread(server.kill)
+        after = await store.watched("door", None, None)
+        assert (len(before.chunks), before.is_whole) == (3, True)
+        assert (len(after.chunks), after.is_whole) == (1, False)
+        found = await store.candidates(before.chunks, 1000)
+        assert (len(found.memories), found.is_whole) == (1, False)
