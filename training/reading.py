@@ -22,6 +22,8 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     rotate_half,
 )
 
+GLANCE_LAYER = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -51,6 +53,19 @@ class Places:
 
     chunk: Tensor
     span: int
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Where each question's plate token looks, in one layer.
+
+    Attributes:
+        looks: Log of its attention to the cache, (G, H, Q, K + N S).
+        finds: Its hidden state after that layer, (G, Q, C).
+    """
+
+    looks: Tensor
+    finds: Tensor
 
 
 def watch(
@@ -103,7 +118,8 @@ def read(
     places: Places,
     question_ids: Tensor,
     answer_places: Tensor,
-) -> Tensor:
+    plate_places: Tensor,
+) -> tuple[Tensor, Glance]:
     """Run questions over their streams' composed caches.
 
     Args:
@@ -112,9 +128,11 @@ def read(
         places: As given to `watch`.
         question_ids: With their answers behind them, (G, Q, T).
         answer_places: Tokens whose successors are judged, (G, Q, A).
+        plate_places: Each question's plate token, (G, Q).
 
     Returns:
-        Hidden states at `answer_places` after the last norm, (G, Q, A, C).
+        Hidden states at `answer_places` after the last norm, (G, Q, A, C), and where
+        the plate tokens look in layer `GLANCE_LAYER`.
     """
     number = pasts[0].keys.shape[1]
     count = pasts[0].sink_keys.shape[1]
@@ -140,10 +158,16 @@ def read(
                 2, answer_places[..., None].expand(-1, -1, -1, hidden.shape[3])
             )
             mask = mask[answer_places][:, :, None]  # (G, Q, 1, A, T)
-        hidden = _finish(
-            layer, hidden, _read_past(query, (key, value), past, at_past, mask)
-        )
-    return model.norm(hidden)
+        mixed, logits = _read_past(query, (key, value), past, at_past, mask)
+        hidden = _finish(layer, hidden, mixed)
+        if layer is model.layers[GLANCE_LAYER]:
+            at = plate_places[:, None, :, None, None]
+            at = at.expand(-1, logits.shape[1], -1, -1, logits.shape[-1])
+            looks = logits.gather(3, at).squeeze(3).float().log_softmax(dim=-1)
+            at = plate_places[..., None, None].expand(-1, -1, -1, hidden.shape[-1])
+            finds = hidden.gather(2, at).squeeze(2)
+            glance = Glance(looks[..., : at_past[0].shape[0]], finds)
+    return model.norm(hidden), glance
 
 
 def _read_past(
@@ -152,8 +176,8 @@ def _read_past(
     past: Past,
     at_past: tuple[Tensor, Tensor],
     mask: Tensor,
-) -> Tensor:
-    """Attend to the stream's cache and to the question's own tokens."""
+) -> tuple[Tensor, Tensor]:
+    """Attend to the cache and to the question's own tokens; give the logits too."""
     streams, questions, heads, tokens, size = query.shape
     keys, values = (
         torch.cat(
@@ -169,12 +193,13 @@ def _read_past(
     flat = query.transpose(1, 2).reshape(streams, heads, questions * tokens, size)
     far = (flat @ keys.transpose(-1, -2)).view(streams, heads, questions, tokens, -1)
     near = (query @ own[0].transpose(-1, -2) + mask).transpose(1, 2)
-    weights = torch.cat((far, near), dim=-1).softmax(dim=-1).to(values.dtype)
+    logits = torch.cat((far, near), dim=-1)  # (G, H, Q, T, K + N S + T)
+    weights = logits.softmax(dim=-1).to(values.dtype)
     split = [keys.shape[2], near.shape[-1]]
     far, near = weights.split(split, dim=-1)  # (G, H, Q, T, ...)
     seen = (far.flatten(2, 3) @ values).view(streams, heads, questions, tokens, size)
     said = near.transpose(1, 2) @ own[1]  # (G, Q, H, T, D)
-    return seen.transpose(1, 2) + said
+    return seen.transpose(1, 2) + said, logits
 
 
 def _project(layer: Qwen3VLTextDecoderLayer, hidden: Tensor) -> list[Tensor]:

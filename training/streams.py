@@ -36,7 +36,7 @@ WEIGHTS = {
     QuestionType.LEFT_TO: 0.8,
     QuestionType.WHEN: 1.5,
     QuestionType.SEEN: 1.5,
-    QuestionType.NOT_SEEN: 0.8,
+    QuestionType.NOT_SEEN: 0.6,
     QuestionType.PLATE: 0.8,
     QuestionType.ORDER: 0.6,
     QuestionType.COUNT: 0.3,
@@ -73,6 +73,8 @@ class Lesson:
         answer_places: The tokens before those of the answer, (G, Q, A).
         answers: The tokens wanted there, -100 where there is none, (G, Q, A).
         types: Of each question, G lists of Q.
+        plates: The first plate that each question names, 0 for none, (G, Q).
+        plate_places: Its token, (G, Q).
     """
 
     worlds: Tensor
@@ -82,6 +84,8 @@ class Lesson:
     answer_places: Tensor
     answers: Tensor
     types: list[list[QuestionType]]
+    plates: Tensor
+    plate_places: Tensor
 
 
 class Teacher:
@@ -97,6 +101,9 @@ class Teacher:
         self._chunks, self._seed = chunks, seed
         self._tokenizer = tokenizer
         self._prompt = Prompt.of(tokenizer, frozenset())
+        self._plate_of = torch.zeros(len(tokenizer), dtype=torch.long)
+        for plate in range(10, 100):
+            self._plate_of[tokenizer.get_vocab()[f"#{plate}"]] = plate
         self._starts = [start_of(world) for world in worlds]
         self._visits = [
             World(world).visits(start_s, start_s + chunks * CHUNK_S)
@@ -120,7 +127,20 @@ class Teacher:
         stamps = times.floor().long().view(streams, chunks, PAIRS_PER_CHUNK)
         ids, places, answers = self._write(asked, stretches)
         types = [[question.type for question in each] for each in asked]
-        return Lesson(at[..., 0], at[..., 1], stamps, ids, places, answers, types)
+        named = self._plate_of[ids] * (torch.arange(ids.shape[2]) < places[..., :1])
+        plate_places = (named > 0).long().argmax(dim=2)  # (G, Q)
+        plates = named.gather(2, plate_places[..., None]).squeeze(2)
+        return Lesson(
+            at[..., 0],
+            at[..., 1],
+            stamps,
+            ids,
+            places,
+            answers,
+            types,
+            plates,
+            plate_places,
+        )
 
     def _deal_stream(
         self, dealer: random.Random, chunks: int, questions: int
@@ -132,7 +152,7 @@ class Teacher:
                 (s.start_s, s.start_s + s.chunks * CHUNK_S) for s in stream
             ]
             asked = deal_questions(visits, windows, questions, dealer)
-            if any(question.happened for question in asked):
+            if any(question.type is QuestionType.SIDE for question in asked):
                 return stream, asked
 
     def _deal_stretches(self, dealer: random.Random, chunks: int) -> list[Stretch]:

@@ -17,25 +17,30 @@ from agent.vlm.prompt import Prompt
 from agent.vlm.qwen3_vl import ChunkLayout, lay_out, time_stamp
 from ingest.simulation.visit import Colour, Kind
 from training.footage import PAIRS_PER_CHUNK, Footage
+from training.glance import GlanceJudge
 from training.labels import CELLS
 from training.loop import Loop, Schedule
-from training.reading import Places, read, watch
+from training.reading import Glance, Places, read, watch
 from training.streams import Lesson, Teacher
 from training.vision import Heads, see
 from training.vision_stage import unpack
 
-FEATURE_STD, WORD_STD = 0.3, 0.05
+FEATURE_STD, WORD_STD = 1.0, 0.3
+_LAST_NORM = 0.2  # so that tied logits begin near 1
+_ENDS = 0.2  # of 1 / sqrt(fan in), where a block ends: embeddings speak first
+_ALIKE = 2  # heads of a layer that begin by looking for what is like themselves
 _QK_NORM = 1.5  # where QK-norm starts: 1 is too blunt for thousands of keys
 _CHUNKS_PER_STEP, _QUESTIONS_PER_STEP = 64, 192
 _QUESTIONS_TIMES_CHUNKS = 3072  # long streams get fewer questions: attention is dear
 _CURRICULUM = (  # part of the steps, lengths of streams
-    (0.2, (4,)),
-    (0.2, (4, 8)),
+    (0.1, (4,)),
+    (0.25, (4, 8)),
     (0.3, (8, 16)),
-    (0.3, (8, 16, 32, 32)),
+    (0.35, (8, 16, 32)),
 )
 _CLOCK_WEIGHT = 0.15
 _CLOCK = (24, 60, 60)
+_LOOKS_WEIGHT, _FACTS_WEIGHT = 0.3, 0.2
 _FORGET = 0.97  # per step, of the accuracy shown
 
 
@@ -84,11 +89,15 @@ def init_text(
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
             ends = name.endswith(("o_proj.weight", "down_proj.weight"))
-            nn.init.normal_(
-                weight, std=(0.5 if ends else 1.0) * weight.shape[1] ** -0.5
-            )
+            std = (_ENDS if ends else 1.0) * weight.shape[1] ** -0.5
+            nn.init.normal_(weight, std=std)
         elif name.endswith(("q_norm.weight", "k_norm.weight")):
             nn.init.constant_(weight, _QK_NORM)
+    nn.init.constant_(model.norm.weight, _LAST_NORM)
+    for layer in model.layers:
+        attention = layer.self_attn
+        alike = _ALIKE * attention.head_dim
+        attention.k_proj.weight[:alike] = attention.q_proj.weight[:alike]
     words = model.embed_tokens.weight
     nn.init.normal_(words, std=WORD_STD)
     ids = tokenizer.get_vocab()
@@ -112,15 +121,16 @@ class TextStage:
         module: Qwen3VLForConditionalGeneration,
         tokenizer: PreTrainedTokenizerBase,
         teacher: Teacher,
-        features: Tensor,
+        seen: tuple[Tensor, Tensor],
         curriculum: Curriculum,
     ) -> None:
         self._model: Qwen3VLTextModel = module.model.language_model
-        self._teacher, self._features = teacher, features
-        self._curriculum = curriculum
+        self._teacher, self._curriculum = teacher, curriculum
+        self._features, self._labels = seen[0], seen[1].long()
         self._template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
         self.clock = nn.Linear(size, sum(_CLOCK))
+        self.glance = GlanceJudge(size)
         self._shown: dict[str, float] = {}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -130,19 +140,23 @@ class TextStage:
         questions = min(_QUESTIONS_PER_STEP, _QUESTIONS_TIMES_CHUNKS // length)
         lesson = self._teacher.deal(step, streams, length, questions // streams)
         with torch.autocast("cpu", torch.bfloat16):
-            logits, first = self.answer(lesson)
+            logits, first, glance = self.answer(lesson)
             clock = self._judge_clock(first, lesson.stamps)
         loss = functional.cross_entropy(
             logits.float().flatten(0, -2), lesson.answers.flatten(), ignore_index=-100
         )
+        looks, facts = self._judge_glance(glance, lesson)
         self._note("answers", loss.item())
+        self._note("looks", looks.item())
+        self._note("facts", facts.item())
         self._note("clock", clock.item())
         self._note_right(logits, lesson)
         figures = {"chunks": float(length), "loss": loss.item(), **self._shown}
-        return loss + _CLOCK_WEIGHT * clock, figures
+        helped = _CLOCK_WEIGHT * clock + _LOOKS_WEIGHT * looks + _FACTS_WEIGHT * facts
+        return loss + helped, figures
 
-    def answer(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
-        """Give logits (G, Q, A, words) and the chunks' states after one layer."""
+    def answer(self, lesson: Lesson) -> tuple[Tensor, Tensor, Glance]:
+        """Give logits (G, Q, A, words), the chunks' first states, and the glances."""
         ids = self._template.chunk_ids(lesson.stamps)  # (G, N, S)
         visual = self._template.layout.visual_tokens
         pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
@@ -152,10 +166,30 @@ class TextStage:
         chunks = chunks.index_copy(2, visual, seen.to(chunks.dtype))  # (G, N, S, C)
         places, sink = self._template.places, self._template.sink_ids
         pasts, first = watch(self._model, sink, chunks, places)
-        hidden = read(
-            self._model, pasts, places, lesson.question_ids, lesson.answer_places
+        hidden, glance = read(
+            self._model,
+            pasts,
+            places,
+            lesson.question_ids,
+            lesson.answer_places,
+            lesson.plate_places,
         )
-        return functional.linear(hidden, self._model.embed_tokens.weight), first
+        words = self._model.embed_tokens.weight
+        return functional.linear(hidden, words), first, glance
+
+    def _judge_glance(self, glance: Glance, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
+        pairs = pairs + torch.arange(PAIRS_PER_CHUNK)
+        labels = self._labels[lesson.worlds[..., None], pairs]  # (G, N, pairs, V, A)
+        chunk = torch.arange(lesson.chunks.shape[1])[:, None]
+        visual = chunk * len(self._template.layout.token_ids)
+        visual = (visual + self._template.layout.visual_tokens).flatten()
+        sink = torch.arange(len(self._template.sink_ids))
+        kept = torch.cat((sink, len(sink) + visual))
+        seen = Glance(glance.looks[..., kept], glance.finds)
+        return self.glance(
+            seen, lesson.plates, labels.flatten(1, 3), lesson.stamps.flatten(1)
+        )
 
     def _judge_clock(self, first: Tensor, stamps: Tensor) -> Tensor:
         """Ask each visual token, after one layer, what time it is."""
@@ -218,6 +252,8 @@ def train_text(
 ) -> None:
     """Train the language model on what the stage deals."""
     model = module.model.language_model
-    parts = nn.ModuleDict({"model": model, "clock": stage.clock})
+    parts = nn.ModuleDict(
+        {"model": model, "clock": stage.clock, "glance": stage.glance}
+    )
     parts.requires_grad_(requires_grad=True)
     Loop("text", folder, parts, schedule, stage.loss).run()

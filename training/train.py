@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from transformers import PreTrainedTokenizerBase, Qwen3VLForConditionalGeneration
@@ -72,7 +73,8 @@ def build(
     init_text(model, tokenizer, heads)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)
     curriculum = Curriculum(effort.text_steps)
-    stage = TextStage(module, tokenizer, teacher, features, curriculum)
+    labels = torch.from_numpy(np.array(footage.labels))
+    stage = TextStage(module, tokenizer, teacher, (features, labels), curriculum)
     schedule = Schedule(effort.text_steps, min(150, effort.text_steps // 4), TEXT_RATE)
     train_text(module, stage, run, schedule)
     return module, tokenizer

@@ -59,6 +59,7 @@ def test_batched_questions_equal_the_product_over_composed_memory() -> None:
     embedded = embedded.index_copy(2, visual, seen)
     pasts, _ = watch(text, template.sink_ids, embedded, template.places)
     last = torch.tensor([[[len(ids) - 1]]])
-    hidden = read(text, pasts, template.places, ids[None, None], last)
+    at = torch.tensor([[1]])
+    hidden, _ = read(text, pasts, template.places, ids[None, None], last, at)
     ours = model.module.lm_head(hidden)[0, 0, 0]
     torch.testing.assert_close(ours, product, atol=1e-3, rtol=1e-3)
