@@ -24,14 +24,13 @@ from rich.table import Table
 
 from agent.answerer import Answerer
 from agent.messages import Question, ReplyTo
-from agent.vlm.generation import question_ids
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
-from agent.vlm.preprocessing import patchify
-from agent.vlm.qwen3_vl import lay_out
 from agent.watcher import Watcher
 from agent.worker import ModelThread, Priority
 from benchmarks.environment import describe
+from benchmarks.footage import CHUNK_S, film
+from benchmarks.stock import stock_first_token
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
@@ -44,22 +43,12 @@ from memory.resident import ResidentMemory
 from memory.spool import Spool
 from memory.store import MemoryStore
 
-CHUNK_S = 4  # 8 frames at 2 fps
 CONTEXT_CHUNKS = 1
 LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=1 << 20)
 QUESTION = "What colour was the car with number #47?"
 TTFT_REPEATS = 5
 TURNS = 5  # of whole ingest and bare model, one after the other
 TURN_CHUNKS = 100
-
-
-def camera(seed: int, chunks: int) -> CameraSettings:
-    """A simulated camera of so many chunks, as fast as they are taken."""
-    address = f"simulated:seed={seed}&size=64&fps=2&duration_s={chunks * CHUNK_S}"
-    backlog = f"&backlog_s={chunks * CHUNK_S}&speed=1000"
-    return CameraSettings(
-        name="bench", address=address + backlog, fps=2, realtime=False
-    )
 
 
 async def open_store(folder: Path, url: str, model: VisionLanguageModel) -> MemoryStore:
@@ -117,12 +106,14 @@ def prefill_bare(
 
 
 async def compare_ingest(
-    seed: int, model: VisionLanguageModel, thread: ModelThread, store: MemoryStore
+    settings: CameraSettings,
+    model: VisionLanguageModel,
+    thread: ModelThread,
+    store: MemoryStore,
 ) -> dict[str, float]:
     """Run the whole ingest and the bare model in turn; give medians and their ratio."""
     whole, bare = [], []
-    for turn in range(TURNS):
-        settings = camera(seed + turn, TURN_CHUNKS)
+    for _ in range(TURNS):
         store.resident = ResidentMemory(1 << 20, LIMITS.newest)
         seconds, watcher = await ingest(settings, model, thread, store)
         whole.append(watcher.counts.chunks / seconds)
@@ -138,6 +129,9 @@ async def compare_ingest(
         "chunks_per_turn": TURN_CHUNKS,
         "chunks_per_s": round(statistics.median(whole), 2),
         "bare_chunks_per_s": round(statistics.median(bare), 2),
+        "overhead_ms_per_chunk": round(
+            1000 / statistics.median(whole) - 1000 / statistics.median(bare), 2
+        ),
         "ratio": round(statistics.median(ratios), 3),
         "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3),
@@ -181,71 +175,27 @@ class NoGaps:
     gaps: tuple[()] = ()
 
 
-def stock_first_token(
-    model: VisionLanguageModel, chunks: Sequence[FrameChunk]
-) -> float:
-    """One stock call on all frames and the question; give milliseconds."""
-    began = time.perf_counter()
-    ids, pixels, grids = [model.tokenize(model.prompt.before)], [], []
-    for chunk in chunks:
-        patches, grid = patchify(chunk.pixels, model.patches)
-        merged = (
-            grid[0],
-            grid[1] // model.patches.merge,
-            grid[2] // model.patches.merge,
-        )
-        times = chunk.times_s.reshape(grid[0], -1).mean(axis=1).tolist()
-        layout = lay_out(times, merged, model.module.config, model.tokenizer)
-        ids.append(layout.token_ids)
-        pixels.append(patches)
-        grids.append(grid)
-    ids.append(question_ids(model, QUESTION))
-    whole = torch.cat(ids)[None]
-    with torch.inference_mode():
-        out = model.module(
-            input_ids=whole,
-            pixel_values_videos=torch.cat(pixels).to(model.module.dtype),
-            video_grid_thw=torch.tensor(grids),
-            mm_token_type_ids=2 * (whole == model.module.config.video_token_id).int(),
-            logits_to_keep=1,
-        )
-        out.logits[0, -1].argmax().item()
-    model.module.model.rope_deltas = None
-    return (time.perf_counter() - began) * 1000
-
-
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run everything once."""
     model = load_model(ModelSettings(name=arguments.model))
-    longest = max(arguments.minutes) * 60 // CHUNK_S
-    settings = camera(arguments.seed, longest)
-    chunks = (await take(settings))[:longest]
     with tempfile.TemporaryDirectory(prefix="longwatch-bench-") as name:
         folder = Path(name)
+        short = film(folder / "short.mkv", arguments.seed, TURN_CHUNKS)
+        longest = max(arguments.minutes) * 60 // CHUNK_S
+        long = film(folder / "long.mkv", arguments.seed + 1, longest)
         valkey, thread = EmbeddedValkey(folder / "archive"), ModelThread()
         async with valkey, thread:
             store = await open_store(folder, valkey.url, model)
-            await ingest(camera(arguments.seed, 20), model, thread, store)
-            compared = await compare_ingest(arguments.seed + 1, model, thread, store)
+            await ingest(short, model, thread, store)
+            compared = await compare_ingest(short, model, thread, store)
             store.resident = ResidentMemory(1 << 20, LIMITS.newest)
-            _, watcher = await ingest(settings, model, thread, store)
-            resident, counts = store.resident.chunks(["bench"]), watcher.counts
-            rows = []
-            for minutes in arguments.minutes:
-                num_chunks = minutes * 60 // CHUNK_S
-                ours = await time_to_first_token(model, thread, store, num_chunks)
-                stock = await thread.run(
-                    Priority.CHUNK,
-                    partial(stock_first_token, model, chunks[-num_chunks:]),
-                )
-                rows.append(
-                    {
-                        "minutes": minutes,
-                        "chunks": num_chunks,
-                        "longwatch_ms": round(ours, 1),
-                        "stock_ms": round(stock, 1),
-                    }
-                )
+            _, watcher = await ingest(long, model, thread, store)
+            chunks = await take(long)
+            first_token = [
+                await compare_first_token(model, thread, store, chunks, minutes)
+                for minutes in arguments.minutes
+            ]
+            per_chunk = count_per_chunk(model, store, watcher)
             await store.archive.__aexit__(None, None, None)
     return {
         "command": "python -m benchmarks.path",
@@ -254,17 +204,47 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         **describe(),
         "ingest": compared,
-        "first_token": rows,
-        "per_chunk": {
-            "tokens_in": counts.tokens_in / counts.chunks,
-            "tokens_h": counts.tokens_h / counts.chunks,
-            "tokens_l": counts.tokens_l / counts.chunks,
-            "archive_bytes_h": counts.bytes_h // counts.chunks,
-            "archive_bytes_l": counts.bytes_l // counts.chunks,
-            "full_bytes": counts.tokens_in // counts.chunks * token_bytes(model),
-            "resident_bytes": sum(m.high.num_bytes for m in resident) // len(resident),
-            "index_bytes": sum(m.index_keys.nbytes for m in resident) // len(resident),
-        },
+        "first_token": first_token,
+        "per_chunk": per_chunk,
+    }
+
+
+async def compare_first_token(
+    model: VisionLanguageModel,
+    thread: ModelThread,
+    store: MemoryStore,
+    chunks: Sequence[FrameChunk],
+    minutes: int,
+) -> dict[str, float]:
+    """Ask over the newest minutes of memory, and one stock call on the same frames."""
+    num_chunks = minutes * 60 // CHUNK_S
+    ours = await time_to_first_token(model, thread, store, num_chunks)
+    stock = await thread.run(
+        Priority.CHUNK,
+        partial(stock_first_token, model, QUESTION, chunks[-num_chunks:]),
+    )
+    return {
+        "minutes": minutes,
+        "chunks": num_chunks,
+        "longwatch_ms": round(ours, 1),
+        "stock_ms": round(stock, 1),
+    }
+
+
+def count_per_chunk(
+    model: VisionLanguageModel, store: MemoryStore, watcher: Watcher
+) -> dict[str, float]:
+    """Give tokens and bytes of a chunk in each tier."""
+    counts, resident = watcher.counts, store.resident.chunks(["bench"])
+    return {
+        "tokens_in": counts.tokens_in / counts.chunks,
+        "tokens_h": counts.tokens_h / counts.chunks,
+        "tokens_l": counts.tokens_l / counts.chunks,
+        "archive_bytes_h": counts.bytes_h // counts.chunks,
+        "archive_bytes_l": counts.bytes_l // counts.chunks,
+        "full_bytes": counts.tokens_in // counts.chunks * token_bytes(model),
+        "resident_bytes": sum(m.high.num_bytes for m in resident) // len(resident),
+        "index_bytes": sum(m.index_keys.nbytes for m in resident) // len(resident),
     }
 
 

@@ -24,7 +24,8 @@ def path_table(result: dict[str, Any]) -> str:
         "|---|---|---|",
         f"| chunks per second, whole ingest (median of {ingest['turns']} turns) | "
         f"{ingest['chunks_per_s']} | {ingest['bare_chunks_per_s']} "
-        f"(ratio {ingest['ratio']}, {ingest['ratio_min']} to {ingest['ratio_max']}) |",
+        f"(ratio {ingest['ratio']}, {ingest['ratio_min']} to {ingest['ratio_max']}; "
+        f"{ingest['overhead_ms_per_chunk']} ms per chunk more) |",
     ]
     for row in result["first_token"]:
         what = f"first token over {row['minutes']} min ({row['chunks']} chunks)"
