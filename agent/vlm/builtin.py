@@ -1,9 +1,8 @@
 """The built-in model: a tiny stock Qwen3-VL, for simulated cameras only.
 
-It has not been trained yet: its weights are random, made from a fixed seed, and its
-answers mean nothing. What it does have is everything else a real model has (chat
-template, tokenizer, vision tower, grouped queries), so that the whole path runs
-anywhere.
+`training/` makes it and docs/builtin-model.md says what it can do. It has everything a
+real model has (chat template, tokenizer, vision tower, QK-norm), so that the whole path
+runs anywhere.
 """
 
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import (
+    AutoTokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen3VLConfig,
@@ -31,6 +31,8 @@ PATCHES = PatchSettings(
     max_pixels=64 * 64,
 )
 
+FOLDER = Path(__file__).with_name("builtin_model")
+
 _SPECIAL = (
     "<|pad|>",
     "<|unk|>",
@@ -48,6 +50,14 @@ _TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
 )
+
+
+def load(
+    dtype: torch.dtype,
+) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
+    """Load the trained model and its tokenizer."""
+    module = Qwen3VLForConditionalGeneration.from_pretrained(FOLDER, dtype=dtype)
+    return module, AutoTokenizer.from_pretrained(FOLDER)
 
 
 def build_tokenizer() -> PreTrainedTokenizerBase:
@@ -79,7 +89,7 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
 
 
 def build_config(tokenizer: PreTrainedTokenizerBase) -> Qwen3VLConfig:
-    """Give the built-in model's configuration."""
+    """Give the configuration that training starts from."""
     vocabulary = tokenizer.get_vocab()
     ids = {word: vocabulary[word] for word in _SPECIAL}
     return Qwen3VLConfig(

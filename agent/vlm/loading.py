@@ -136,10 +136,9 @@ def fingerprint(
 
 
 def _load_builtin(device: str, dtype: torch.dtype) -> VisionLanguageModel:
-    tokenizer = builtin.build_tokenizer()
-    module = builtin.build_module(builtin.build_config(tokenizer))
-    nn.Module.to(module, device, dtype)
-    return assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=False)
+    module, tokenizer = builtin.load(dtype)
+    nn.Module.to(module, device)  # in place, unlike a tensor's
+    return assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=True)
 
 
 def _load_pretrained(
