@@ -78,8 +78,9 @@ class Service:
     def remembered(self, camera: str) -> list[str]:
         """The chunks that its log reported as remembered."""
         said = f"remembered {camera}/"
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        messages = [line["message"] for line in lines]
+        lines = self.log.read_text().splitlines()
+        whole = [line for line in lines if line[:1] == "{" and line[-1:] == "}"]
+        messages = [json.loads(line)["message"] for line in whole]
         return [m.removeprefix(said) for m in messages if m.startswith(said)]
 
     def end(self, number: signal.Signals) -> int:
