@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,8 @@ def fingerprint(
 def _load_builtin(device: str, dtype: torch.dtype) -> VisionLanguageModel:
     module, tokenizer = builtin.load(dtype)
     nn.Module.to(module, device)  # in place, unlike a tensor's
-    return assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=True)
+    model = assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=True)
+    return replace(model, heads=IndexHeads.of(builtin.RETRIEVAL_HEADS, 1))
 
 
 def _load_pretrained(
