@@ -129,7 +129,12 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
     body = {
         "data_dir": str(folder / "data"),
         "cameras": cameras,
-        "model": {"name": settings.model, "max_new_tokens": 16},
+        "model": {
+            "name": settings.model,
+            "max_new_tokens": 16,
+            "context_chunks": 0,  # as the built-in model was trained
+        },
+        "memory": {"top_k": 4},  # chosen on validation worlds
         "mqtt": {"url": "embedded", "embedded_port": free_port()},
         "log": {"level": "info", "format": "json"},
     }

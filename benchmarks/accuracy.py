@@ -55,11 +55,15 @@ class Bench:
         self.sink = model.prefill_sink()
         self.archive_bytes = self.index_bytes = self.num_chunks = 0
 
-    async def run(self, seed: int, chunks: int, each: int) -> list[Trial]:
-        """Watch a world, then ask every question in every context."""
+    async def run(
+        self, seed: int, chunks: int, each: int, types: Sequence[str]
+    ) -> list[Trial]:
+        """Watch a world, then ask every question of these types in every context."""
         stream = await self._watch(seed, chunks)
         trials = []
         for question in questions_on(seed, chunks, each):
+            if types and question.type.value not in types:
+                continue
             asked = self._ask(stream, question)
             trials += [t async for t in self._trials(stream, question, asked, chunks)]
         return trials
@@ -197,7 +201,9 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                     bench, trials = Bench(model, store), []
                     for seed in track(arguments.seeds, f"{chunks} chunks"):
                         world = split.world(seed)
-                        trials += await bench.run(world, chunks, arguments.each)
+                        trials += await bench.run(
+                            world, chunks, arguments.each, arguments.types
+                        )
                         await archive.forget(CAMERA, 1 << 52)
                     per_chunk = {
                         "index_bytes_per_chunk": bench.index_bytes // bench.num_chunks,
@@ -235,6 +241,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=numbers, default=numbers("0-39"))
     parser.add_argument("--chunks", type=int, nargs="+", default=[32])
     parser.add_argument("--each", type=int, default=8, help="questions of a type")
+    parser.add_argument("--types", nargs="*", default=[], help="all, unless named")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--json", type=Path, help="where to write the rows")
     parser.add_argument("--quick", action="store_true", help="two streams only")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 from transformers.utils.hub import cached_file
+from transformers.utils.logging import disable_progress_bar
 
 from agent.errors import ModelLoadError
 from agent.vlm import builtin
@@ -54,6 +56,8 @@ def load_model(settings: ModelSettings) -> VisionLanguageModel:
     Raises:
         ModelLoadError: Not found, not readable, or of a family not supported.
     """
+    if not sys.stderr.isatty():
+        disable_progress_bar()  # of transformers: no place for it in a log
     has_cuda = torch.cuda.is_available()
     device = settings.device
     if device == "auto":
