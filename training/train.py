@@ -46,7 +46,7 @@ class Effort:
 
     worlds: int = 1000
     chunks: int = 38
-    vision_steps: int = 3400
+    vision_steps: int = 4000
     text_steps: int = 2400
 
 

@@ -103,10 +103,11 @@ def test_decoding_stops_when_cancelled_and_at_its_limit(
     assert len(cut) <= 2
 
 
-def test_builtin_model_is_the_same_every_time_and_says_it_is_untrained() -> None:
+def test_builtin_model_is_the_same_every_time_and_says_it_is_trained() -> None:
     first, second = load_model(ModelSettings()), load_model(ModelSettings())
     assert first.fingerprint == second.fingerprint
-    assert not first.is_trained
+    assert first.is_trained
+    assert not make_model().is_trained
     assert first.fingerprint != make_model().fingerprint
 
 
