@@ -17,7 +17,7 @@ def camera_table(cameras: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(header_style="bold", box=SIMPLE, padding=(0, 1))
     for title in ("camera", "state", "seen until"):
         table.add_column(title, no_wrap=True)
-    for title in ("chunks", "tokens", "H", "L", "archive", "dropped"):
+    for title in ("chunks", "tokens", "H", "L", "archive", "drops"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, state in sorted(cameras.items()):
         if "chunks" not in state:
