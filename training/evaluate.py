@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from agent.vlm.builtin import PATCHES
 from agent.vlm.generation import decode, decode_room
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
@@ -87,7 +88,10 @@ def main(
     out: Annotated[Path | None, typer.Option("--json", help="write rows here")] = None,
 ) -> None:
     """Print how often the model is right, by type of question."""
-    loaded = load_model(ModelSettings(name=model, device="cpu", dtype="float32"))
+    settings = ModelSettings(
+        name=model, device="cpu", dtype="float32", max_pixels=PATCHES.max_pixels
+    )
+    loaded = load_model(settings)
     first, _, last = seeds.partition("-")
     right: dict[str, list[bool]] = defaultdict(list)
     for seed in track(range(int(first), int(last or first) + 1), "worlds"):
