@@ -1,5 +1,6 @@
 """The built-in model as it ships: its folder, its size, and that it answers truly."""
 
+import pytest
 import torch
 
 from agent.vlm import builtin
@@ -43,6 +44,7 @@ def test_what_it_is_built_from_fits_what_ships() -> None:
     assert {name: weight.shape for name, weight in fresh.items()} == shapes
 
 
+@pytest.mark.timeout(90)
 def test_it_answers_about_a_camera_it_never_saw() -> None:
     questions = [q for q in questions_on(WORLD, CHUNKS, 6) if q.type in ASKED]
     answers = answers_on(load_model(CPU), film(WORLD, CHUNKS), questions)
