@@ -1,10 +1,12 @@
 """Which chunks does a question mean? Late interaction in the heads that retrieve.
 
 For each question token and head, the best key of each chunk; a softmax over chunks, so
-that a token says how strongly it points at one chunk rather than another; summed over
-tokens. A mean over tokens or keys drowns the one token that says where to look: on real
-weights it finds 1-15 % where this finds 76-100 % (DESIGN D5). Keys and queries are pre-
-RoPE, because position would add what the question does not ask about.
+that a token says how strongly it points at one chunk rather than another; then the
+largest value over tokens and heads: one token of a question, a plate say, knows where
+to look, and a mean drowns it. On real weights the published way finds 1-15 % where late
+interaction finds 76-100 % (DESIGN D5); on the built-in model the largest value finds
+.84 of the chunks at once, the mean over tokens .53 (80 validation questions, 32 chunks,
+64 keys). Keys and queries are pre-RoPE: position would add what is not asked about.
 """
 
 from collections.abc import Sequence
@@ -67,7 +69,8 @@ def score_chunks(
         times = torch.tensor([float(memories[n].id.start_ms) for n in numbers])
         affinity[..., numbers] = detrend(affinity[..., numbers], times)
     points_at = affinity.softmax(dim=-1)  # (Q', T, C)
-    return points_at.mean(dim=(0, 1))  # (C,)
+    strongest = points_at.amax(dim=(0, 1))  # (C,)
+    return strongest / strongest.sum()
 
 
 def detrend(affinity: Tensor, times: Tensor) -> Tensor:
