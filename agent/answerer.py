@@ -67,7 +67,7 @@ class Answerer:
             answer = error_answer(question.id, "out_of_memory", text, question.text)
         except (InvalidQuestionError, ArchiveUnavailableError) as exc:
             answer = error_answer(question.id, exc.code, str(exc), question.text)
-        except Exception as exc:
+        except Exception as exc:  # the asker must hear of it, and the cameras go on
             logger.exception("question %s failed", question.id)
             text = f"the agent failed on it: {type(exc).__name__}"
             answer = error_answer(question.id, "failed", text, question.text)
