@@ -175,6 +175,9 @@ async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
         "rebuilt memory",
         extra={
             "chunks": count,
+            "without_index": sum(
+                not memory.is_indexed for memory in store.resident.chunks(cameras)
+            ),
             "seconds": round(time.monotonic() - started, 2),
             "other_models": {name: found for name, found in others.items() if found},
         },

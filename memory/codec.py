@@ -63,21 +63,24 @@ class Compression:
     factor: float
 
 
-def encode_high(memory: ChunkMemory, compression: Compression, model: str) -> bytes:
+def encode_high(
+    memory: ChunkMemory, compression: Compression, model: str, index: str
+) -> bytes:
     """Give back the blob of a chunk's H-KV and index keys.
 
     Args:
         memory: The chunk, its tensors on any device.
         compression: How its H-KV was made.
         model: Fingerprint of the model whose KV it is.
+        index: Name of the heads whose keys the index holds.
 
     Raises:
         ValueError: A tensor's dtype has no place in the format.
     """
     tensors = _named_tensors(memory.high) | {"index_keys": memory.index_keys}
-    numbers = {"span": memory.high.span, "low_tokens": memory.low_tokens}
+    facts = {"span": memory.high.span, "low_tokens": memory.low_tokens, "index": index}
     head = _identity(memory.id, Level.HIGH, compression, model)
-    return _pack(head | numbers, tensors)
+    return _pack(head | facts, tensors)
 
 
 def encode_low(chunk: ChunkId, kv: KV, compression: Compression, model: str) -> bytes:
@@ -90,15 +93,18 @@ def encode_low(chunk: ChunkId, kv: KV, compression: Compression, model: str) -> 
     return _pack(head | {"span": kv.span}, _named_tensors(kv))
 
 
-def decode_high(blob: bytes, chunk: ChunkId, model: str) -> ChunkMemory:
+def decode_high(blob: bytes, chunk: ChunkId, model: str, index: str) -> ChunkMemory:
     """Give back what `encode_high` was given, on the CPU.
 
-    The tensors lie in the blob itself: they must not be written to.
+    The tensors lie in the blob itself: they must not be written to. Index keys of other
+    heads say nothing to a question asked in these: they are left out, and the chunk
+    says by `is_indexed` that it has none.
 
     Args:
         blob: What the archive holds.
         chunk: The chunk it must be of.
         model: Fingerprint of the model it must be of.
+        index: Name of the heads in use.
 
     Raises:
         CorruptChunkError: The blob is cut off, altered, of another format version, or
@@ -109,6 +115,9 @@ def decode_high(blob: bytes, chunk: ChunkId, model: str) -> ChunkMemory:
         header, body = _open(blob, chunk, Level.HIGH)
         tensors = _read_tensors(header, body)
         index_keys = tensors.pop("index_keys")
+        if header.get("index") != index:
+            num_heads, head_size = len(index.split()), index_keys.shape[-1]
+            index_keys = index_keys.new_empty(num_heads, 0, head_size)
         kv = KV(**tensors, span=header["span"])
         memory = ChunkMemory(chunk, kv, index_keys, header["low_tokens"])
     _check_model(header, model)

@@ -148,7 +148,8 @@ class ChunkMemory:
         id: The chunk.
         high: Its H-KV.
         index_keys: Fine pre-RoPE keys of the retrieval heads, taken before compression,
-            (I, N, D) with I index heads and N keys.
+            (I, N, D) with I index heads and N keys; N is 0 if what was archived is of
+            other heads than those in use.
         low_tokens: Tokens of its archived L-KV.
     """
 
@@ -156,3 +157,8 @@ class ChunkMemory:
     high: KV
     index_keys: Tensor
     low_tokens: int
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether its relevance can be judged."""
+        return self.index_keys.shape[1] > 0

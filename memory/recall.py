@@ -66,6 +66,8 @@ def plan_recall(
 ) -> tuple[Reading, ...]:
     """Choose a level for each chunk.
 
+    A chunk of score 0 is no evidence, however few there are: nothing points at it.
+
     Args:
         candidates: In time order within each camera.
         limits: Budget. A chunk whose L-KV no longer fits is read as H-KV; one whose
@@ -75,7 +77,7 @@ def plan_recall(
         The readings, camera after camera, each in time order.
     """
     ranked = sorted(candidates, key=lambda c: c.score, reverse=True)
-    evidence = {c.chunk for c in ranked[: limits.top_k]}
+    evidence = {c.chunk for c in ranked[: limits.top_k] if c.score > 0}
     newest = _newest(candidates, limits.newest)
     fine_first = sorted(ranked, key=lambda c: c.chunk not in evidence | newest)
 

@@ -11,11 +11,12 @@ interaction finds 76-100 % (DESIGN D5); on the built-in model the largest value 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from memory.kv import ChunkMemory
+from memory.kv import ChunkId
 
 BLOCK_CHUNKS = 256  # scored at once: bounds the logits
 DETREND_FROM_CHUNKS = 8  # fewer points than this make no trend
@@ -35,6 +36,11 @@ class IndexHeads:
     kv_heads: Tensor
     reads: Tensor
 
+    @property
+    def index_name(self) -> str:
+        """What an index of these heads is known by, `<layer>.<head>` for each."""
+        return " ".join(f"{layer}.{head}" for layer, head in self.kv_heads.tolist())
+
     @classmethod
     def of(cls, pairs: Sequence[tuple[int, int]], queries_per_kv: int) -> "IndexHeads":
         """Build from (layer, query head) pairs of a model with grouped queries."""
@@ -45,32 +51,67 @@ class IndexHeads:
         return cls(query_heads, kv_heads, reads)
 
 
+class Indexed(Protocol):
+    """A chunk whose relevance can be judged, such as a `ChunkMemory`."""
+
+    @property
+    def id(self) -> ChunkId:
+        """The chunk."""
+
+    @property
+    def index_keys(self) -> Tensor:
+        """Pre-RoPE keys, (I, N, D); none of them if N is 0."""
+
+
 def score_chunks(
-    queries: Tensor, memories: Sequence[ChunkMemory], heads: IndexHeads
+    queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads
 ) -> Tensor:
     """Give the relevance of each chunk to a question, (C,), summing to 1.
+
+    A chunk without index keys has none; if no chunk has any, all are 0.
 
     Args:
         queries: Pre-RoPE queries of the question's tokens in `heads.query_heads`,
             (Q', T, D).
-        memories: The chunks, of one camera or several, in any order.
+        chunks: Of one camera or several, in any order.
         heads: What the index holds.
     """
+    strongest = head_scores(queries, chunks, heads).amax(dim=0)  # (C,)
+    total = strongest.sum()
+    return strongest / total if total else strongest
+
+
+def head_scores(
+    queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads
+) -> Tensor:
+    """Give how strongly each head points at each chunk, (Q', C).
+
+    The largest share that one question token gives a chunk; arguments as for
+    `score_chunks`.
+    """
+    places = [n for n, chunk in enumerate(chunks) if chunk.index_keys.shape[1]]
+    scores = queries.new_zeros(len(queries), len(chunks), dtype=torch.float32)
+    if places:
+        affinity = _affinity(queries, [chunks[n] for n in places], heads)
+        scores[:, places] = affinity.softmax(dim=-1).amax(dim=1)
+    return scores
+
+
+def _affinity(queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads) -> Tensor:
+    """Give the best key's logit, de-trended camera by camera, (Q', T, C)."""
     scaled = queries.float() * queries.shape[-1] ** -0.5  # (Q', T, D)
     blocks = [
-        _best_keys(scaled, memories[start : start + BLOCK_CHUNKS], heads)
-        for start in range(0, len(memories), BLOCK_CHUNKS)
+        _best_keys(scaled, chunks[start : start + BLOCK_CHUNKS], heads)
+        for start in range(0, len(chunks), BLOCK_CHUNKS)
     ]
     affinity = torch.cat(blocks, dim=-1)  # (Q', T, C)
     of_camera: dict[str, list[int]] = {}
-    for number, memory in enumerate(memories):
-        of_camera.setdefault(memory.id.camera, []).append(number)
+    for number, chunk in enumerate(chunks):
+        of_camera.setdefault(chunk.id.camera, []).append(number)
     for numbers in of_camera.values():
-        times = torch.tensor([float(memories[n].id.start_ms) for n in numbers])
+        times = torch.tensor([float(chunks[n].id.start_ms) for n in numbers])
         affinity[..., numbers] = detrend(affinity[..., numbers], times)
-    points_at = affinity.softmax(dim=-1)  # (Q', T, C)
-    strongest = points_at.amax(dim=(0, 1))  # (C,)
-    return strongest / strongest.sum()
+    return affinity
 
 
 def detrend(affinity: Tensor, times: Tensor) -> Tensor:
@@ -91,14 +132,12 @@ def detrend(affinity: Tensor, times: Tensor) -> Tensor:
     return affinity - slope * centred
 
 
-def _best_keys(
-    scaled: Tensor, memories: Sequence[ChunkMemory], heads: IndexHeads
-) -> Tensor:
+def _best_keys(scaled: Tensor, chunks: Sequence[Indexed], heads: IndexHeads) -> Tensor:
     """Give the best key's logit per head, question token and chunk, (Q', T, c)."""
-    counts = torch.tensor([m.index_keys.shape[1] for m in memories])  # (c,)
-    owner = torch.arange(len(memories)).repeat_interleave(counts)  # (sum N,)
-    keys = torch.cat([m.index_keys for m in memories], dim=1)  # (I, sum N, D)
+    counts = torch.tensor([chunk.index_keys.shape[1] for chunk in chunks])  # (c,)
+    owner = torch.arange(len(chunks)).repeat_interleave(counts)  # (sum N,)
+    keys = torch.cat([chunk.index_keys for chunk in chunks], dim=1)  # (I, sum N, D)
     logits = scaled @ keys[heads.reads].float().transpose(1, 2)  # (Q', T, sum N)
-    best = logits.new_full((*logits.shape[:2], len(memories)), -torch.inf)
+    best = logits.new_full((*logits.shape[:2], len(chunks)), -torch.inf)
     spots = owner.to(logits.device).expand_as(logits)
     return best.scatter_reduce(-1, spots, logits, reduce="amax")

@@ -235,12 +235,16 @@ class MemoryStore:
                 await asyncio.to_thread(self.spool.remove, chunk)
             await asyncio.sleep(REPLAY_INTERVAL_S)
 
+    @property
+    def _index(self) -> str:
+        return self.bilevel.heads.index_name
+
     def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
         high, low = self.bilevel.high, self.bilevel.low
         made_high = Compression(high.method, high.factor)
         made_low = Compression(low.method, low.factor)
         return (
-            encode_high(chunk.memory, made_high, self.model),
+            encode_high(chunk.memory, made_high, self.model, self._index),
             encode_low(chunk.memory.id, chunk.low, made_low, self.model),
         )
 
@@ -326,7 +330,7 @@ class MemoryStore:
             return None
 
     def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
-        memory = decode_high(blob, chunk, self.model)
+        memory = decode_high(blob, chunk, self.model, self._index)
         index_keys = memory.index_keys.to(self.device)
         high = memory.high.to(self.device)
         return ChunkMemory(chunk, high, index_keys, memory.low_tokens)

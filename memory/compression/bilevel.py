@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import torch
-
-from memory.compression.novelty import feature_novelty, keep_novel
+from memory.compression.index import take_index_keys
+from memory.compression.novelty import keep_novel
 from memory.compression.pooling import pool_tokens
 from memory.compression.value_norm import keep_large_values
 from memory.kv import KV, ChunkId, ChunkKV, ChunkMemory
@@ -87,12 +86,6 @@ class BiLevel:
         """Give both levels and the index keys of one chunk."""
         low = self.low.apply(chunk)
         high = self.high.apply(chunk)
-        memory = ChunkMemory(id, high, self._index_keys(chunk), low.num_tokens)
+        index_keys = take_index_keys(chunk, self.heads, self.index_keys)
+        memory = ChunkMemory(id, high, index_keys, low.num_tokens)
         return CompressedChunk(memory, low, chunk.kv.num_tokens)
-
-    def _index_keys(self, chunk: ChunkKV) -> torch.Tensor:
-        novelty = feature_novelty(chunk)  # (V,)
-        best = novelty.topk(min(self.index_keys, len(novelty))).indices.sort().values
-        tokens = chunk.visual_tokens[best]  # (N,)
-        layers, heads = self.heads.kv_heads.unbind(dim=1)  # (I,), (I,)
-        return chunk.kv.keys[layers, heads][:, tokens]  # (I, N, D)

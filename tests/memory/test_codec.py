@@ -20,6 +20,7 @@ from memory.kv import KV, ChunkId, ChunkMemory
 
 CHUNK = ChunkId("door", 1_700_000_000_000, 1_700_000_010_000)
 MODEL = "ab12cd34"
+INDEX = "0.0 1.0"
 POOLING = Compression("pooling", 2.0)
 DTYPES = [
     torch.float64,
@@ -75,7 +76,7 @@ def test_low_comes_back_bit_for_bit(kv: KV):
 @given(KVS)
 def test_high_comes_back_bit_for_bit(kv: KV):
     memory = random_memory(kv)
-    found = decode_high(encode_high(memory, POOLING, MODEL), CHUNK, MODEL)
+    found = decode_high(encode_high(memory, POOLING, MODEL, INDEX), CHUNK, MODEL, INDEX)
     assert same_kv(found.high, kv)
     assert same_bits(found.index_keys, memory.index_keys)
     assert (found.id, found.low_tokens) == (CHUNK, 11)
@@ -105,8 +106,8 @@ def test_tensors_are_read_where_they_lie():
 
 def test_every_tensor_is_aligned():
     kv = random_kv(tokens=5)
-    blob = bytearray(encode_high(random_memory(kv), POOLING, MODEL))
-    found = decode_high(blob, CHUNK, MODEL)
+    blob = bytearray(encode_high(random_memory(kv), POOLING, MODEL, INDEX))
+    found = decode_high(blob, CHUNK, MODEL, INDEX)
     start = torch.frombuffer(blob, dtype=torch.uint8).data_ptr()
     for tensor in (found.high.keys, found.high.values, found.high.positions):
         assert (tensor.data_ptr() - start) % codec.ALIGNMENT == 0
@@ -123,10 +124,10 @@ def test_every_flipped_byte_is_caught():
 
 
 def test_every_truncation_is_caught():
-    blob = encode_high(random_memory(random_kv()), POOLING, MODEL)
+    blob = encode_high(random_memory(random_kv()), POOLING, MODEL, INDEX)
     for length in range(len(blob)):
         with pytest.raises(CorruptChunkError):
-            decode_high(blob[:length], CHUNK, MODEL)
+            decode_high(blob[:length], CHUNK, MODEL, INDEX)
 
 
 def test_an_appended_byte_is_caught():
@@ -143,12 +144,12 @@ def test_another_model_is_named():
 
 
 def test_another_level_is_named():
-    high = encode_high(random_memory(random_kv()), POOLING, MODEL)
+    high = encode_high(random_memory(random_kv()), POOLING, MODEL, INDEX)
     with pytest.raises(CorruptChunkError, match="level is h, expected l"):
         decode_low(high, CHUNK, MODEL)
     low = encode_low(CHUNK, random_kv(), POOLING, MODEL)
     with pytest.raises(CorruptChunkError, match="level is l, expected h"):
-        decode_high(low, CHUNK, MODEL)
+        decode_high(low, CHUNK, MODEL, INDEX)
 
 
 @pytest.mark.parametrize(
@@ -238,3 +239,14 @@ def test_the_header_starts_with_the_format_version():
     header = msgpack.unpackb(blob[16 : 16 + length])
     assert next(iter(header.items())) == ("format", 1)
     assert header["compression"] == {"method": "pooling", "factor": 2.0}
+
+
+@pytest.mark.parametrize("others", ["0.0", "0.0 1.1", "2.0 1.0 1.1"])
+def test_index_keys_of_other_heads_are_left_out(others: str):
+    memory = random_memory(random_kv())
+    blob = encode_high(memory, POOLING, MODEL, INDEX)
+    found = decode_high(blob, CHUNK, MODEL, others)
+    assert memory.is_indexed
+    assert not found.is_indexed
+    assert found.index_keys.shape == (len(others.split()), 0, 4)
+    assert same_kv(found.high, memory.high)

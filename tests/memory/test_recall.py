@@ -31,6 +31,13 @@ def test_the_most_relevant_and_the_newest_are_read_fine() -> None:
     ]
 
 
+def test_what_nothing_points_at_is_no_evidence() -> None:
+    chunks = candidates(0.0, 1.0, 0.0)
+    plan = plan_recall(chunks, RecallLimits(top_k=2, newest=0, context_tokens=1000))
+    assert [reading.is_evidence for reading in plan] == [False, True, False]
+    assert [r.level for r in plan] == [Level.HIGH, Level.LOW, Level.HIGH]
+
+
 def test_each_camera_has_newest_chunks() -> None:
     chunks = candidates(0.5, 0.1) + candidates(0.3, 0.1, camera="yard")
     plan = plan_recall(chunks, RecallLimits(top_k=0, newest=1, context_tokens=1000))

@@ -2,7 +2,8 @@ import pytest
 import torch
 from kv_factory import make_memory
 
-from memory.relevance import IndexHeads, detrend, score_chunks
+from memory.kv import ChunkMemory
+from memory.relevance import IndexHeads, detrend, head_scores, score_chunks
 
 
 def test_index_holds_each_kv_head_once() -> None:
@@ -90,3 +91,36 @@ def test_scoring_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     whole = score_chunks(queries, memories, heads)
     monkeypatch.setattr("memory.relevance.BLOCK_CHUNKS", 7)
     torch.testing.assert_close(score_chunks(queries, memories, heads), whole)
+
+
+def without_index(memory: ChunkMemory) -> ChunkMemory:
+    return ChunkMemory(
+        memory.id, memory.high, memory.index_keys[:, :0], memory.low_tokens
+    )
+
+
+def test_a_chunk_without_an_index_has_no_relevance_and_takes_none() -> None:
+    heads = IndexHeads.of([(0, 0), (1, 1)], queries_per_kv=1)
+    memories = [make_memory(number) for number in range(20)]
+    queries = torch.randn(2, 5, 8)
+    alone = score_chunks(queries, memories[5:], heads)
+    mixed = score_chunks(
+        queries, [*map(without_index, memories[:5]), *memories[5:]], heads
+    )
+    assert mixed[:5].tolist() == [0.0] * 5
+    torch.testing.assert_close(mixed[5:], alone)
+    none = score_chunks(queries, [without_index(m) for m in memories], heads)
+    assert none.tolist() == [0.0] * 20
+
+
+def test_a_head_alone_scores_as_it_does_among_others() -> None:
+    pairs = [(0, 0), (0, 1), (1, 1)]
+    heads = IndexHeads.of(pairs, queries_per_kv=2)
+    memories = [make_memory(number) for number in range(12)]
+    queries = torch.randn(3, 5, 8)
+    each = head_scores(queries, memories, heads)
+    assert each.shape == (3, 12)
+    whole = each.amax(dim=0)
+    torch.testing.assert_close(
+        whole / whole.sum(), score_chunks(queries, memories, heads)
+    )

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
 from memory.kv import ChunkId, Level
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
-from memory.relevance import IndexHeads
+from memory.relevance import IndexHeads, score_chunks
 from memory.resident import ResidentMemory
 from memory.spool import Spool
 from memory.store import MemoryStore
@@ -165,6 +166,25 @@ async def test_another_models_chunks_are_kept_but_not_read(
         assert await store.rebuild(["door"]) == 0
         assert await other.other_models("door") == ["m"]
     assert len(await archive.timeline("door")) == 1
+
+
+async def test_after_a_calibration_old_chunks_are_read_but_not_judged(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    await (await new_store(archive, tmp_path)).remember(compressed(0))
+    after = await new_store(archive, tmp_path)
+    after.bilevel = replace(
+        BILEVEL, heads=IndexHeads.of([(1, 0), (2, 1)], queries_per_kv=1)
+    )
+    assert await after.rebuild(["door"]) == 1
+    await after.remember(
+        after.bilevel.compress_chunk(compressed(1).memory.id, make_chunk(seed=1))
+    )
+    memories = after.resident.chunks(["door"])
+    assert [memory.is_indexed for memory in memories] == [False, True]
+    assert torch.equal(memories[0].high.keys, compressed(0).memory.high.keys)
+    scores = score_chunks(torch.randn(2, 3, 8), memories, after.bilevel.heads)
+    assert scores.tolist() == [0.0, 1.0]
 
 
 async def test_forgetting_clears_every_tier(
