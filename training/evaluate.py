@@ -7,6 +7,7 @@ uncompressed in time order, and every question decoded over that cache.
 import json
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -36,14 +37,16 @@ _TRIES = 20
 
 def film(seed: int, chunks: int) -> list[FrameChunk]:
     """Render a world's chunks as a camera of the demo gives them."""
-    world, start_s = World(seed), start_of(seed)
-    filmed = []
+    return list(film_world(World(seed), start_of(seed), chunks))
+
+
+def film_world(world: World, start_s: float, chunks: int) -> Iterator[FrameChunk]:
+    """Render chunks from a moment on, as a camera of the demo gives them."""
     for number in range(chunks):
         times_s = start_s + CHUNK_S * number + np.arange(FRAMES) / FPS
         pixels = np.stack([render(world, float(t), SIZE) for t in times_s])
         end_s = start_s + CHUNK_S * (number + 1)
-        filmed.append(FrameChunk("camera", pixels, times_s, end_s))
-    return filmed
+        yield FrameChunk("camera", pixels, times_s, end_s)
 
 
 def questions_on(seed: int, chunks: int, each: int) -> list[Question]:

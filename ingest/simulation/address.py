@@ -14,7 +14,8 @@ class SimulatedAddress:
     """What a simulated camera shows, and how fast.
 
     Attributes:
-        seed: Which world.
+        seed: Which world, any whole number.
+        pace: How busy that is, above 0, up to 1; slow ones repeat no plate for hours.
         size: Width and height of its picture in pixels, 16 to 4096.
         fps: Frames per second it takes, up to 120.
         backlog_s: How many seconds in the past it begins.
@@ -24,6 +25,7 @@ class SimulatedAddress:
     """
 
     seed: int = 0
+    pace: float = 1.0
     size: int = 256
     fps: float = 4.0
     backlog_s: float = 0.0
@@ -31,7 +33,7 @@ class SimulatedAddress:
     duration_s: float | None = None
 
     def __post_init__(self) -> None:
-        self._check("seed", self.seed >= 0, "0 or more")
+        self._check("pace", 0 < self.pace <= 1, "above 0, up to 1")
         self._check("size", 16 <= self.size <= 4096, "16 to 4096 pixels")
         self._check("fps", 0 < self.fps <= 120, "above 0, up to 120")
         self._check("backlog_s", 0 <= self.backlog_s < math.inf, "0 or more seconds")

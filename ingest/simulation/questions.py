@@ -26,6 +26,7 @@ Window = tuple[float, float]  # start and end, UTC
 NOT_SEEN = "not seen"
 NOTHING = "nothing"
 _STEP_S = 0.1
+_SIDE_S = 2.0  # what it takes to come into full view, or to leave it
 _NOW_S = 0.75  # before the end of what was watched: its last frame, and some
 _MOST_COUNTED = 9
 
@@ -87,6 +88,8 @@ class Question:
         type: What kind of question it is.
         happened: Start and end, UTC, of what is asked about, None if it never happened.
         holds: The time, UTC, whose frames hold the answer.
+        shown: Within that, each time whose frames tell it best; none where the answer
+            is that nothing was there.
     """
 
     text: str
@@ -94,6 +97,11 @@ class Question:
     type: QuestionType
     happened: tuple[float, float] | None
     holds: tuple[float, float]
+    shown: tuple[Window, ...] = ()
+
+    def age_s(self, now_s: float) -> float | None:
+        """Give how long ago it was over, None where no one moment is asked about."""
+        return None if self.happened is None else now_s - self.happened[1]
 
     def is_right(self, answer: str) -> bool:
         """Judge an answer."""
@@ -108,7 +116,7 @@ class _Log:
         window: Start of the first and end of the last window, UTC.
         all: Visits that overlap a window.
         whole: Those that lie in one.
-        subjects: Those of them whose plate no other has.
+        subjects: Those of them that are asked about, with a plate that no other has.
     """
 
     window: Window
@@ -117,7 +125,12 @@ class _Log:
     subjects: list[Visit]
 
     @classmethod
-    def of(cls, visits: Sequence[Visit], windows: Sequence[Window]) -> "_Log":
+    def of(
+        cls,
+        visits: Sequence[Visit],
+        windows: Sequence[Window],
+        about: Window | None,
+    ) -> "_Log":
         seen, whole = [], []
         for visit in visits:
             enter_s, leave_s = visit.enter_s, visit.leave_s
@@ -126,7 +139,13 @@ class _Log:
             if any(start <= enter_s and leave_s <= end for start, end in windows):
                 whole.append(visit)
         plates = Counter(v.plate for v in seen)
-        subjects = [v for v in whole if v.plate is not None and plates[v.plate] == 1]
+        subjects = [
+            v
+            for v in whole
+            if v.plate is not None
+            and plates[v.plate] == 1
+            and (about is None or about[0] <= v.leave_s < about[1])
+        ]
         return cls((windows[0][0], windows[-1][1]), seen, whole, subjects)
 
     def absent(self, dealer: random.Random) -> int:
@@ -140,6 +159,7 @@ def ask(
     windows: Sequence[Window],
     type: QuestionType,
     dealer: random.Random,
+    about: Window | None = None,
 ) -> Question | None:
     """Make one question of a type, or None where the windows give none.
 
@@ -148,8 +168,9 @@ def ask(
         windows: Start and end, UTC, of each time without a gap that was watched.
         type: What kind of question.
         dealer: Chooses whom to ask about, and the wording.
+        about: Ask about visits that ended in this time, UTC, None for any.
     """
-    log = _Log.of(visits, windows)
+    log = _Log.of(visits, windows, about)
     return _ASKERS[type](log, dealer, type)
 
 
@@ -184,8 +205,12 @@ def _ask_by_plate(
     }[type]
     text = wording.format(kind=visit.kind, plate=visit.plate)
     happened = (visit.enter_s, visit.leave_s)
-    holds = (in_full_view_s(visit), visit.leave_s)
-    return Question(text, answer, type, happened, holds)
+    full_s, leave_s = in_full_view_s(visit), visit.leave_s
+    shown = {
+        QuestionType.SIDE: (visit.enter_s, full_s + _SIDE_S),
+        QuestionType.LEFT_TO: (leave_s - _SIDE_S, leave_s),
+    }.get(type, (full_s, leave_s))
+    return Question(text, answer, type, happened, (full_s, leave_s), (shown,))
 
 
 def _ask_seen(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
@@ -213,7 +238,7 @@ def _ask_plate(log: _Log, dealer: random.Random, type: QuestionType) -> Question
     visit = dealer.choice(known)
     text = dealer.choice(_PLATE).format(colour=visit.colour, kind=visit.kind)
     happened = (visit.enter_s, visit.leave_s)
-    return Question(text, f"#{visit.plate}", type, happened, happened)
+    return Question(text, f"#{visit.plate}", type, happened, happened, (happened,))
 
 
 def _ask_order(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
@@ -226,7 +251,8 @@ def _ask_order(log: _Log, dealer: random.Random, type: QuestionType) -> Question
     text = dealer.choice(_ORDER).format(one=pair[0].plate, other=pair[1].plate)
     span = (first.enter_s, first.leave_s)
     holds = (first.enter_s, max(first.leave_s, second.leave_s))
-    return Question(text, f"#{first.plate}", type, span, holds)
+    shown = (span, (second.enter_s, second.leave_s))
+    return Question(text, f"#{first.plate}", type, span, holds, shown)
 
 
 def _ask_count(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
@@ -235,7 +261,8 @@ def _ask_count(log: _Log, dealer: random.Random, type: QuestionType) -> Question
     if any(visit not in log.whole for visit in found) or len(found) > _MOST_COUNTED:
         return None
     text = dealer.choice(_COUNT).format(what=colour)
-    return Question(text, str(len(found)), type, None, log.window)
+    shown = tuple((visit.enter_s, visit.leave_s) for visit in found)
+    return Question(text, str(len(found)), type, None, log.window, shown)
 
 
 def _ask_now(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
@@ -244,13 +271,14 @@ def _ask_now(log: _Log, dealer: random.Random, type: QuestionType) -> Question |
     holds = (now_s, log.window[1])
     text = dealer.choice(_NOW)
     if not there:
-        return Question(text, NOTHING, type, holds, holds)
+        return Question(text, NOTHING, type, holds, holds, (holds,))
     visit = there[0]
     x, y = visit.position(now_s)
     in_view = -2 <= x <= WORLD_UNITS - 14 and -2 <= y <= WORLD_UNITS - 10
     if len(there) > 1 or not in_view or not visit.enter_s < now_s < visit.leave_s:
         return None
-    return Question(text, f"{visit.colour} {visit.kind}", type, holds, holds)
+    answer = f"{visit.colour} {visit.kind}"
+    return Question(text, answer, type, holds, holds, (holds,))
 
 
 _ASKERS: dict[

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ingest.simulation.sprites import draw_sprite
 from ingest.simulation.visit import WORLD_UNITS, Visit
-from ingest.simulation.world import World
+from ingest.simulation.world import World, seeded
 
 _GRIDS = ((4, 16.0), (8, 12.0), (16, 8.0), (32, 6.0), (64, 4.0))  # cells, amplitude
 _DAYLIGHT_S = 1500.0
@@ -51,7 +51,7 @@ def _light(seed: int, time_s: float) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=256)
 def _background(seed: int) -> tuple[NDArray[np.float32], float]:
-    rng = np.random.default_rng((seed, 0, 1))
+    rng = seeded(seed, 0, 1)
     picture = np.full((WORLD_UNITS, WORLD_UNITS, 3), rng.uniform(85, 130), np.float32)
     picture += rng.uniform(-12, 12, size=3).astype(np.float32)
     for cells, amplitude in _GRIDS:
@@ -79,7 +79,7 @@ def _paste(scene: NDArray[np.uint8], visit: Visit, time_s: float) -> None:
 
 
 def _sensor_noise(seed: int, time_s: float, count: int) -> NDArray[np.uint8]:
-    rng = np.random.default_rng((seed, round(time_s * 1000) % 2**63))
+    rng = seeded(seed, round(time_s * 1000) % 2**63)
     drawn = np.frombuffer(rng.bytes(count), np.uint8)
     noise: NDArray[np.uint8] = (drawn & 7) + (drawn >> 5)  # two dice of 0 to 7
     return noise

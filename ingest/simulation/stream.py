@@ -40,7 +40,7 @@ def simulated_frames(
         AddressError: The address is malformed.
     """
     address = parse_simulated(settings.address)
-    world = World(address.seed)
+    world = World(address.seed, address.pace)
     size = min(address.size, settings.max_side)
     speed = address.speed if settings.realtime else None
     moments = _play(address, resume, speed, alive)

@@ -5,8 +5,9 @@ Time is cut into blocks of 150 s, dealt one by one from a random generator seede
 crosses the edge of a block, so that within one the visits can be dealt in turn and none
 hides another.
 
-A plate comes back after ten minutes at the earliest: the 90 plates of a camera are
-split into five groups, and a block takes its plates from the group whose turn it is.
+The 90 plates of a camera are split into groups, and a block takes its plates from the
+group whose turn it is: five groups at the usual pace, so that a plate comes back after
+ten minutes at the earliest; 45 smaller ones at a tenth of it, after 110 minutes.
 """
 
 import math
@@ -28,12 +29,13 @@ from ingest.simulation.visit import (
     Waypoint,
 )
 
-__all__ = ["BLOCK_S", "Colour", "Kind", "Side", "Visit", "World"]
+__all__ = ["BLOCK_S", "Colour", "Kind", "Side", "Visit", "World", "seeded"]
 
 CELL_S = 7.5
 CELLS_PER_BLOCK = 20
 BLOCK_S = CELL_S * CELLS_PER_BLOCK
-PLATE_GROUPS = 5
+PLATES = 90
+PLATES_PER_BLOCK = 18
 
 _VISITS_PER_CELL = (0.22, 0.44, 0.34)  # chance of 0, 1, 2
 _PLATED = 0.9
@@ -51,6 +53,7 @@ _OPPOSITE = {
     Side.TOP: Side.BOTTOM,
     Side.BOTTOM: Side.TOP,
 }
+_BELOW_ZERO = 2**32 - 1  # marks the generators of a negative seed
 _HORIZONTAL = (Side.LEFT, Side.RIGHT)
 _VERTICAL = (Side.TOP, Side.BOTTOM)
 
@@ -60,14 +63,23 @@ class World:
     """Everything that ever passes one simulated camera.
 
     Attributes:
-        seed: Which world: 0 or more; the same seed is the same world in every process.
+        seed: Which world, any whole number; the same in every process.
+        pace: How busy it is, up to 1.0, the usual. A slow world has fewer visits, and
+            its plates take longer to come back.
     """
 
     seed: int
+    pace: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"a seed is 0 or more, not {self.seed}")
+        if not 0 < self.pace <= 1:
+            raise ValueError(f"a pace is above 0, up to 1, not {self.pace}")
+
+    @property
+    def plates_return_s(self) -> float:
+        """Least seconds between two visits with the same plate."""
+        _, groups = _plate_groups(self.pace)
+        return (groups - 1) * BLOCK_S
 
     def visits(self, start_s: float, end_s: float) -> list[Visit]:
         """List the visits that overlap [start_s, end_s), in order of entry."""
@@ -75,22 +87,28 @@ class World:
         return [
             visit
             for block in range(first, last + 1)
-            for visit in _deal_block(self.seed, block)
+            for visit in _deal_block(self, block)
             if visit.enter_s < end_s and visit.leave_s > start_s
         ]
 
     def visible(self, time_s: float) -> list[Visit]:
         """List the visits under way at one moment, in order of entry."""
-        block = _deal_block(self.seed, math.floor(time_s / BLOCK_S))
+        block = _deal_block(self, math.floor(time_s / BLOCK_S))
         return [visit for visit in block if visit.enter_s <= time_s < visit.leave_s]
 
 
+def seeded(seed: int, *parts: int) -> np.random.Generator:
+    """Give the random generator of one part of a world, whatever the seed's sign."""
+    words = (seed, *parts) if seed >= 0 else (-seed, *parts, _BELOW_ZERO)
+    return np.random.default_rng(words)
+
+
 @lru_cache(maxsize=512)
-def _deal_block(seed: int, block: int) -> tuple[Visit, ...]:
-    rng = np.random.default_rng((seed, block % 2**63))
-    plates = _deal_plates(rng, seed, block)
+def _deal_block(world: World, block: int) -> tuple[Visit, ...]:
+    rng = seeded(world.seed, block % 2**63)
+    plates = _deal_plates(rng, world, block)
     visits: list[Visit] = []
-    for start_s in _deal_starts(rng, block * BLOCK_S):
+    for start_s in _deal_starts(rng, block * BLOCK_S, world.pace):
         for _ in range(_TRIES):
             visit = _deal_visit(rng, start_s)
             if _is_free(visit, visits, (block + 1) * BLOCK_S):
@@ -100,13 +118,25 @@ def _deal_block(seed: int, block: int) -> tuple[Visit, ...]:
     return tuple(visits)
 
 
-def _deal_plates(rng: np.random.Generator, seed: int, block: int) -> Iterator[int]:
-    groups = np.random.default_rng(seed).permutation(90).reshape(PLATE_GROUPS, -1)
-    return iter((10 + rng.permutation(groups[block % PLATE_GROUPS])).tolist())
+def _plate_groups(pace: float) -> tuple[int, int]:
+    """Give how many plates a block may use, and how many such groups there are."""
+    each = max(1, round(PLATES_PER_BLOCK * pace))
+    return each, PLATES // each
 
 
-def _deal_starts(rng: np.random.Generator, block_start_s: float) -> list[float]:
-    counts = rng.choice(3, size=CELLS_PER_BLOCK, p=_VISITS_PER_CELL)
+def _deal_plates(rng: np.random.Generator, world: World, block: int) -> Iterator[int]:
+    each, groups = _plate_groups(world.pace)
+    shuffled = seeded(world.seed).permutation(PLATES)[: groups * each]
+    group = shuffled.reshape(groups, each)[block % groups]
+    return iter((10 + rng.permutation(group)).tolist())
+
+
+def _deal_starts(
+    rng: np.random.Generator, block_start_s: float, pace: float
+) -> list[float]:
+    chances = pace * np.array(_VISITS_PER_CELL)
+    chances[0] += 1 - pace
+    counts = rng.choice(3, size=CELLS_PER_BLOCK, p=chances)
     cells = np.repeat(np.arange(CELLS_PER_BLOCK), counts)
     starts = block_start_s + CELL_S * (cells + rng.random(len(cells)))
     return [float(start_s) for start_s in np.sort(np.round(starts, 3))]

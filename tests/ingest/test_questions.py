@@ -91,6 +91,40 @@ def test_counting_asks_only_about_whole_visits() -> None:
     assert {answer for text, answer in by_text.items() if "red" not in text} == {"0"}
 
 
+def test_only_visits_that_ended_in_a_time_are_asked_about_where_one_is_given() -> None:
+    visits = [make_visit(47, 1005), make_visit(48, 1030, colour=Colour.BLUE)]
+    for type in (QuestionType.COLOUR, QuestionType.PLATE):
+        asked = [
+            ask(visits, [WINDOW], type, random.Random(n), about=(1020.0, 1060.0))
+            for n in range(20)
+        ]
+        assert {q.happened for q in asked if q is not None} == {(1030, 1038)}
+
+
+def test_age_counts_from_the_end_of_what_is_asked_about() -> None:
+    question = ask_all([make_visit(47, 1005)], QuestionType.COLOUR)[0]
+    assert question.age_s(WINDOW[1]) == 47
+    assert ask_all([], QuestionType.NOT_SEEN)[0].age_s(WINDOW[1]) is None
+
+
+def test_a_question_knows_when_its_answer_is_shown_best() -> None:
+    visits = [make_visit(47, 1005), make_visit(48, 1030, colour=Colour.BLUE)]
+    side, leave, order, count = (
+        ask_all(visits, type)[0]
+        for type in (
+            QuestionType.SIDE,
+            QuestionType.LEFT_TO,
+            QuestionType.ORDER,
+            QuestionType.COUNT,
+        )
+    )
+    assert side.shown[0][0] == side.happened[0]
+    assert leave.shown[0] == (leave.happened[1] - 2, leave.happened[1])
+    assert order.shown == ((1005, 1013), (1030, 1038))
+    assert len(count.shown) == int(count.answer)
+    assert ask_all(visits, QuestionType.NOT_SEEN)[0].shown == ()
+
+
 def test_full_view_begins_when_all_of_it_is_in_the_picture() -> None:
     visit = make_visit(47, 1005)
     x, _ = visit.position(in_full_view_s(visit))

@@ -10,10 +10,17 @@ def test_an_address_without_options_has_the_usual_ones():
 
 
 def test_all_options_are_read():
-    text = "simulated:?seed=7&size=64&fps=2.5&backlog_s=60&speed=8&duration_s=90"
-    assert parse_simulated(text) == SimulatedAddress(
-        seed=7, size=64, fps=2.5, backlog_s=60, speed=8, duration_s=90
+    text = (
+        "simulated:?seed=7&pace=0.1&size=64&fps=2.5&backlog_s=60&speed=8&duration_s=90"
     )
+    assert parse_simulated(text) == SimulatedAddress(
+        seed=7, pace=0.1, size=64, fps=2.5, backlog_s=60, speed=8, duration_s=90
+    )
+
+
+def test_any_whole_number_is_a_seed():
+    assert parse_simulated("simulated:?seed=-1").seed == -1
+    assert parse_simulated(f"simulated:?seed={10**30}").seed == 10**30
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,8 @@ def test_all_options_are_read():
         ("seed=seven", "seed must be a whole number"),
         ("seed=1.5", "seed must be a whole number"),
         ("seed=", "seed must be a whole number"),
-        ("seed=-1", "seed must be 0 or more"),
+        ("pace=0", "pace must be above 0"),
+        ("pace=2", "pace must be above 0, up to 1"),
         ("seed=1&seed=2", "seed is given twice"),
         ("size=8", "size must be 16 to 4096"),
         ("fps=0", "fps must be above 0"),
