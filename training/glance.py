@@ -1,22 +1,69 @@
-"""A lesson besides the answers: where a question's plate looks, and what it finds.
+"""A lesson besides the answers: where what is asked about is looked for, and found.
 
-An answer takes two steps, from the question's plate to the tokens that show it and from
-there to the answer's words, and neither is worth much to the loss before the other is
-there. Judged by itself, in one layer, the first is learned in a few hundred steps. None
-of this is left in the model.
+An answer takes two steps, from the question's key (a plate, a kind behind its colour,
+the word "now") to the visual tokens that show it and from there to the answer's words,
+and neither is worth much to the loss before the other is there. Judged by itself, in
+one layer, the first is learned in a few hundred steps. None of this is left in the
+model.
 
     G  streams   Q  questions   X  visual tokens of a stream   K  sink tokens
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.labels import CELLS, TENS, UNITS
+from training.labels import (
+    ATTRIBUTES,
+    CELLS,
+    COLOUR,
+    KIND,
+    MOTION,
+    NOW_KEY,
+    TENS,
+    UNITS,
+    look_key,
+)
 from training.reading import Glance
 
-_FACTS = (9, 9, 6, 6, 60, 60)  # kind, colour, motion at first and last, minute, second
-_WORLD_FACTS = 4  # of them, those that also say "none" of a plate that is not there
+_LOOKS = 3  # heads that are told where to look
+_FACTS = (KIND, COLOUR, MOTION, MOTION, TENS, UNITS)  # of the first pair; last motion
+_LAST_MOTION = 3
+_WORLD_FACTS = 4  # of them, those that also say "none" of what is not there
+_CLOCK = 60  # minutes, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where each question's key is to be seen.
+
+    Attributes:
+        shows: Visual tokens that show it, (G, Q, X).
+        first: Of them, those of the first frame pair, (G, Q, X).
+        last: Those of the last, (G, Q, X).
+    """
+
+    shows: Tensor
+    first: Tensor
+    last: Tensor
+
+    @classmethod
+    def of(cls, keys: Tensor, labels: Tensor) -> "Targets":
+        """Find keys (G, Q) among the labels of visual tokens, (G, X, A)."""
+        plates = labels[..., TENS] * 10 + labels[..., UNITS] - 1  # (G, X)
+        looks = look_key(labels[..., KIND], labels[..., COLOUR])
+        is_plated = labels[..., TENS] > 0
+        pair = torch.arange(labels.shape[1]) // CELLS**2  # (X,)
+        present = (labels[..., KIND] > 0) & (pair == pair[-1])
+        key = keys[..., None]  # (G, Q, 1)
+        shows = (plates[:, None] == key) & (key >= 10)
+        shows = shows | ((looks[:, None] == key) & is_plated[:, None])
+        shows = shows | ((key == NOW_KEY) & present[:, None])
+        first = torch.where(shows, pair, len(pair)).amin(dim=2, keepdim=True)
+        last = torch.where(shows, pair, -1).amax(dim=2, keepdim=True)
+        return cls(shows, shows & (pair == first), shows & (pair == last))
 
 
 class GlanceJudge(nn.Module):
@@ -24,61 +71,65 @@ class GlanceJudge(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.facts = nn.Linear(size, sum(_FACTS))
+        self.classes = [ATTRIBUTES[fact].classes for fact in _FACTS]
+        self.facts = nn.Linear(size, sum(self.classes) + 2 * _CLOCK)
 
     def forward(
-        self, glance: Glance, plates: Tensor, labels: Tensor, stamps: Tensor
+        self, glance: Glance, keys: Tensor, labels: Tensor, stamps: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Give the loss of looking and the loss of finding.
 
-        The first head is to look at all tokens that show the plate, the second at those
+        The first head is to look at all tokens that show the key, the second at those
         of the first frame pair that does, the third at those of the last, all three at
         the sink if none does.
 
         Args:
             glance: Its looks at the sink and at visual tokens only, (G, H, Q, K + X).
-            plates: What each question names, 0 for none, (G, Q).
+            keys: What each question is about, 0 for what no token shows, (G, Q).
             labels: Of the streams' visual tokens, (G, X, A).
             stamps: Second of the day of each frame pair, (G, X / 16).
         """
-        shown = labels[..., TENS] * 10 + labels[..., UNITS] - 1  # (G, X)
-        named = plates > 0
-        shows = (shown[:, None] == plates[..., None]) & named[..., None]  # (G, Q, X)
-        found = shows.any(dim=2)
-        pair = torch.arange(shows.shape[2]) // CELLS**2
-        first = torch.where(shows, pair, shows.shape[2]).amin(dim=2)
-        last = torch.where(shows, pair, -1).amax(dim=2)
-        wanted = torch.stack(
-            (
-                shows,
-                shows & (pair == first[..., None]),
-                shows & (pair == last[..., None]),
-            ),
-            dim=1,
-        )  # (G, 3, Q, X)
-        sink = glance.looks.shape[3] - shows.shape[2]
-        at_sink = ~found[:, None, :, None].expand(-1, 3, -1, sink)
-        mass = glance.looks[:, :3].masked_fill(~torch.cat((at_sink, wanted), 3), -1e4)
-        looked = -mass.logsumexp(dim=3).transpose(1, 2)[named].mean()
+        targets = Targets.of(keys, labels)
+        named = keys > 0
+        found = targets.shows.any(dim=2)
+        wanted = torch.stack((targets.shows, targets.first, targets.last), dim=1)
+        sink = glance.looks.shape[3] - labels.shape[1]
+        at_sink = ~found[:, None, :, None].expand(-1, _LOOKS, -1, sink)
+        missed = ~torch.cat((at_sink, wanted), dim=3)
+        mass = glance.looks[:, :_LOOKS].masked_fill(missed, -1e4).logsumexp(dim=3)
+        looked = -mass.transpose(1, 2)[named].mean()
 
-        told = self.facts(glance.finds).float().split(_FACTS, dim=-1)
-        truth = _truth(labels, stamps, wanted, found)
-        missed = torch.zeros(())
-        for number, (part, true) in enumerate(zip(told, truth, strict=True)):
+        told = self.facts(glance.finds).float()
+        parts = told.split([*self.classes, _CLOCK, _CLOCK], dim=-1)
+        facts = torch.zeros(())
+        for number, true in enumerate(_truth(labels, targets, found)):
             judged = named if number < _WORLD_FACTS else found
-            missed = missed + functional.cross_entropy(part[judged], true[judged])
-        return looked, missed
+            facts = facts + functional.cross_entropy(
+                parts[number][judged], true[judged]
+            )
+        for part, unit in zip(parts[-2:], (60, 1), strict=True):
+            facts = facts + _judge_time(part, stamps // unit % 60, targets.shows)
+        return looked, facts
 
 
-def _truth(
-    labels: Tensor, stamps: Tensor, wanted: Tensor, found: Tensor
-) -> list[Tensor]:
-    """Give the facts of each question's plate, each (G, Q); 0 where there is none."""
-    first = wanted[:, 1].float().argmax(dim=2)  # (G, Q)
-    last = wanted[:, 2].float().argmax(dim=2)
+def _truth(labels: Tensor, targets: Targets, found: Tensor) -> list[Tensor]:
+    """Give the facts of each question's key, each (G, Q); 0 where there is none."""
     wide = (-1, -1, labels.shape[2])
-    at_first = labels.gather(1, first[..., None].expand(wide))  # (G, Q, A)
-    at_last = labels.gather(1, last[..., None].expand(wide))
-    looks = (at_first[..., 0], at_first[..., 1], at_first[..., 4], at_last[..., 4])
-    time = stamps.gather(1, first // CELLS**2)
-    return [*(part * found for part in looks), time // 60 % 60, time % 60]
+    at_first, at_last = (
+        labels.gather(1, part.float().argmax(dim=2)[..., None].expand(wide))
+        for part in (targets.first, targets.last)
+    )  # (G, Q, A)
+    return [
+        (at_last if number == _LAST_MOTION else at_first)[..., fact].clamp(min=0)
+        * found
+        for number, fact in enumerate(_FACTS)
+    ]
+
+
+def _judge_time(told: Tensor, clock: Tensor, shows: Tensor) -> Tensor:
+    """Ask for any of the minutes or seconds, (G, X / 16), at which a key was seen."""
+    seen = shows.unflatten(2, (-1, CELLS**2)).any(dim=3)  # (G, Q, pairs)
+    spots = clock[:, None].expand_as(seen)
+    right = torch.zeros_like(told).scatter_add(2, spots, seen.to(told.dtype)) > 0
+    mass = told.log_softmax(dim=-1).masked_fill(~right, -1e4).logsumexp(dim=-1)
+    return -mass[seen.any(dim=2)].mean()

@@ -26,7 +26,9 @@ _CELL = WORLD_UNITS // CELLS
 _SHOWN = 40  # units of a visitor, both frames together, that make a cell its own
 _DIGITS = (7, 5)  # width and height of a plate without its rim
 IGNORED = -100
-TENS, UNITS = 2, 3
+KIND, COLOUR, TENS, UNITS, MOTION = range(5)  # where each stands in ATTRIBUTES
+NOW_KEY = 1
+_LOOK_KEYS = 100  # plates lie below
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ ATTRIBUTES = (
     Attribute("motion", 6),  # none, left, right, up, down, still
     Attribute("edge", 5),  # none, cut by left, right, top, bottom
 )
+
+
+def look_key(kind: int, colour: int) -> int:
+    """Give the key of a visitor named by kind and colour, both as labels, 1 and up.
+
+    What a question is about is one number, its key: a plate, a look, or `NOW_KEY`.
+    """
+    return _LOOK_KEYS + kind * ATTRIBUTES[1].classes + colour
 
 
 def label_pair(visits: Sequence[Visit], time_s: float) -> NDArray[np.int8]:

@@ -3,10 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import (
@@ -19,7 +18,8 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
-SAVE_EVERY_S = 60.0
+from training.optimiser import Optimiser
+
 LOG_EVERY = 25
 CLIP = 1.0
 
@@ -31,22 +31,20 @@ class Schedule:
     Attributes:
         steps: How many.
         warmup: Of them, those that warm up.
-        peak: Highest learning rate.
-        floor: Lowest at the end, as a part of the peak.
+        floor: Lowest rate at the end, as a part of the highest.
     """
 
     steps: int
     warmup: int
-    peak: float
     floor: float = 0.02
 
     def rate(self, step: int) -> float:
-        """Give the learning rate of one step."""
+        """Give the rate of one step, as a part of the highest."""
         if step < self.warmup:
-            return self.peak * (step + 1) / self.warmup
+            return (step + 1) / self.warmup
         part = (step - self.warmup) / max(1, self.steps - self.warmup)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
-        return self.peak * (self.floor + (1 - self.floor) * cosine)
+        return self.floor + (1 - self.floor) * cosine
 
 
 @dataclass(slots=True)
@@ -58,9 +56,9 @@ class Loop:
         folder: Where both lie.
         parts: The modules that learn.
         schedule: How fast.
-        weight_decay: Of weights with two dimensions or more.
         loss: Gives the loss of a step and figures to show, from the step's number and a
             generator seeded with it.
+        save_every_s: Seconds between checkpoints.
     """
 
     name: str
@@ -68,15 +66,13 @@ class Loop:
     parts: nn.ModuleDict
     schedule: Schedule
     loss: Callable[[int], tuple[Tensor, dict[str, float]]]
-    weight_decay: float = 0.05
+    save_every_s: float = 60.0
     _step: int = field(default=0, init=False)
     _spent_s: float = field(default=0.0, init=False)
 
     def run(self) -> None:
         """Train to the end of the schedule."""
-        optimiser = torch.optim.AdamW(
-            _groups(self.parts, self.weight_decay), lr=0.0, betas=(0.9, 0.98)
-        )
+        optimiser = Optimiser(self.parts)
         self._resume(optimiser)
         saved = time.monotonic()
         with _progress() as progress:
@@ -85,21 +81,16 @@ class Loop:
                 figures = self._train_step(optimiser)
                 shown = " ".join(f"{k} {v:.3f}" for k, v in figures.items())
                 progress.update(task, completed=self._step, figures=shown)
-                if time.monotonic() - saved > SAVE_EVERY_S:
+                if time.monotonic() - saved > self.save_every_s:
                     self._save(optimiser)
                     saved = time.monotonic()
         self._save(optimiser)
 
-    def _train_step(self, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    def _train_step(self, optimiser: Optimiser) -> dict[str, float]:
         started = time.monotonic()
-        for group in optimiser.param_groups:
-            group["lr"] = self.schedule.rate(self._step)
         loss, figures = self.loss(self._step)
         loss.backward()
-        learning = [p for p in self.parts.parameters() if p.requires_grad]
-        nn.utils.clip_grad_norm_(learning, CLIP)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.step(self.schedule.rate(self._step), CLIP)
         self._step += 1
         self._spent_s += time.monotonic() - started
         if self._step % LOG_EVERY == 0 or self._step == self.schedule.steps:
@@ -111,35 +102,24 @@ class Loop:
     def _path(self, ending: str) -> Path:
         return self.folder / f"{self.name}.{ending}"
 
-    def _save(self, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, optimiser: Optimiser) -> None:
         state = {
             "step": self._step,
             "spent_s": self._spent_s,
             "parts": self.parts.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "optimiser": optimiser.state(),
         }
         unfinished = self._path("part")
         torch.save(state, unfinished)
         unfinished.rename(self._path("pt"))
 
-    def _resume(self, optimiser: torch.optim.Optimizer) -> None:
+    def _resume(self, optimiser: Optimiser) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._path("pt").exists():
             state = torch.load(self._path("pt"), weights_only=True)
             self.parts.load_state_dict(state["parts"])
-            optimiser.load_state_dict(state["optimiser"])
+            optimiser.load(state["optimiser"])
             self._step, self._spent_s = state["step"], state["spent_s"]
-
-
-def _groups(parts: nn.ModuleDict, weight_decay: float) -> Iterable[dict[str, Any]]:
-    """Decay matrices only: norms, biases and embeddings keep their size."""
-    learning = {n: p for n, p in parts.named_parameters() if p.requires_grad}
-    kept = [n for n, p in learning.items() if p.ndim < 2 or "embed" in n]
-    decayed = [n for n in learning if n not in kept]
-    return [
-        {"params": [learning[n] for n in decayed], "weight_decay": weight_decay},
-        {"params": [learning[n] for n in kept], "weight_decay": 0.0},
-    ]
 
 
 def _progress() -> Progress:

@@ -22,6 +22,8 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     rotate_half,
 )
 
+from training.spread import Spread
+
 GLANCE_LAYER = 1
 
 
@@ -56,8 +58,23 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions to streams, as tokens.
+
+    Attributes:
+        ids: With their answers behind them, (G, Q, T).
+        answer_places: Tokens whose successors are judged, (G, Q, A).
+        key_places: The token that names what is asked about, (G, Q).
+    """
+
+    ids: Tensor
+    answer_places: Tensor
+    key_places: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Glance:
-    """Where each question's plate token looks, in one layer.
+    """Where the token that names what is asked about looks, in one layer.
 
     Attributes:
         looks: Log of its attention to the cache, (G, H, Q, K + N S).
@@ -116,9 +133,8 @@ def read(
     model: Qwen3VLTextModel,
     pasts: list[Past],
     places: Places,
-    question_ids: Tensor,
-    answer_places: Tensor,
-    plate_places: Tensor,
+    spread: Spread,
+    asked: Asked,
 ) -> tuple[Tensor, Glance]:
     """Run questions over their streams' composed caches.
 
@@ -126,48 +142,52 @@ def read(
         model: The stock language model.
         pasts: Of every layer, from `watch`.
         places: As given to `watch`.
-        question_ids: With their answers behind them, (G, Q, T).
-        answer_places: Tokens whose successors are judged, (G, Q, A).
-        plate_places: Each question's plate token, (G, Q).
+        spread: Where the chunks stand.
+        asked: The questions.
 
     Returns:
-        Hidden states at `answer_places` after the last norm, (G, Q, A, C), and where
-        the plate tokens look in layer `GLANCE_LAYER`.
+        Hidden states at `asked.answer_places` after the last norm, (G, Q, A, C), and
+        where the key tokens look in layer `GLANCE_LAYER`.
     """
-    number = pasts[0].keys.shape[1]
     count = pasts[0].sink_keys.shape[1]
-    starts = count + places.span * torch.arange(number)  # (N,)
-    placed = places.chunk[:, None] + starts[:, None]  # (3, N, S)
-    at_past = _cos_sin(
-        model, torch.cat((torch.arange(count).expand(3, -1), placed.flatten(1)), dim=1)
-    )
-    tokens = question_ids.shape[2]
-    end = count + places.span * number
-    at_question = _cos_sin(model, (end + torch.arange(tokens)).expand(3, -1))
+    at_past = _cos_sin(model, place_stream(places, spread, count))
+    tokens = asked.ids.shape[2]
+    behind = count + spread.ends[:, None] + torch.arange(tokens)  # (G, T)
+    at_question = _cos_sin(model, behind.expand(3, -1, -1))
+    at_question = tuple(part[:, None, None] for part in at_question)
     mask = _causal(tokens, 0)
-    hidden = model.embed_tokens(question_ids)  # (G, Q, T, C)
+    hidden = model.embed_tokens(asked.ids)  # (G, Q, T, C)
     for layer, past in zip(model.layers, pasts, strict=True):
         query, key, value = _project(layer, hidden)  # (G, Q, H, T, D)
         query, key = _rotate(query, at_question), _rotate(key, at_question)
         if layer is model.layers[-1]:
-            places_ = answer_places[:, :, None, :, None]
+            places_ = asked.answer_places[:, :, None, :, None]
             query = query.gather(
                 3, places_.expand(-1, -1, query.shape[2], -1, query.shape[4])
             )
             hidden = hidden.gather(
-                2, answer_places[..., None].expand(-1, -1, -1, hidden.shape[3])
+                2, asked.answer_places[..., None].expand(-1, -1, -1, hidden.shape[3])
             )
-            mask = mask[answer_places][:, :, None]  # (G, Q, 1, A, T)
+            mask = mask[asked.answer_places][:, :, None]  # (G, Q, 1, A, T)
         mixed, logits = _read_past(query, (key, value), past, at_past, mask)
         hidden = _finish(layer, hidden, mixed)
         if layer is model.layers[GLANCE_LAYER]:
-            at = plate_places[:, None, :, None, None]
+            at = asked.key_places[:, None, :, None, None]
             at = at.expand(-1, logits.shape[1], -1, -1, logits.shape[-1])
             looks = logits.gather(3, at).squeeze(3).float().log_softmax(dim=-1)
-            at = plate_places[..., None, None].expand(-1, -1, -1, hidden.shape[-1])
+            at = asked.key_places[..., None, None].expand(-1, -1, -1, hidden.shape[-1])
             finds = hidden.gather(2, at).squeeze(2)
-            glance = Glance(looks[..., : at_past[0].shape[0]], finds)
+            glance = Glance(looks[..., : at_past[0].shape[-2]], finds)
     return model.norm(hidden), glance
+
+
+def place_stream(places: Places, spread: Spread, sink: int) -> Tensor:
+    """Give the positions of a composed cache, (3, G, K + N S), as `compose` does."""
+    shift = places.chunk[0] * (spread.widths[..., None] / places.span - 1)  # (G, N, S)
+    starts = sink + spread.starts[..., None]
+    placed = places.chunk[:, None, None] + shift + starts  # (3, G, N, S)
+    at_sink = torch.arange(float(sink)).expand(3, len(spread.ends), -1)
+    return torch.cat((at_sink, placed.flatten(2)), dim=2)
 
 
 def _read_past(
@@ -188,7 +208,7 @@ def _read_past(
             (past.sink_values, past.values),
         )
     )  # (G, H, K + N S, D)
-    keys = _rotate(keys, at_past)
+    keys = _rotate(keys, (at_past[0][:, None], at_past[1][:, None]))
     query = query * size**-0.5
     flat = query.transpose(1, 2).reshape(streams, heads, questions * tokens, size)
     far = (flat @ keys.transpose(-1, -2)).view(streams, heads, questions, tokens, -1)
@@ -228,8 +248,11 @@ def _finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Te
 
 
 def _cos_sin(model: Qwen3VLTextModel, positions: Tensor) -> tuple[Tensor, Tensor]:
-    cos, sin = model.rotary_emb(torch.empty(0), positions.float()[:, None])
-    return cos[0], sin[0]
+    """Give cos and sin of positions (3, ..., T), each (..., T, D)."""
+    flat = positions.float().reshape(3, -1, positions.shape[-1])
+    cos, sin = model.rotary_emb(torch.empty(0), flat)
+    shape = (*positions.shape[1:], -1)
+    return cos.view(shape), sin.view(shape)
 
 
 def _rotate(part: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:

@@ -20,9 +20,11 @@ from transformers import PreTrainedTokenizerBase
 from agent.vlm.prompt import Prompt
 from agent.vlm.qwen3_vl import time_stamp
 from ingest.simulation.questions import Question, QuestionType, Window, ask
-from ingest.simulation.visit import Visit
+from ingest.simulation.visit import Colour, Kind, Visit
 from ingest.simulation.world import World
 from training.footage import CHUNK_S, PAIRS_PER_CHUNK
+from training.labels import NOW_KEY, look_key
+from training.reading import Asked
 from training.split import start_of
 
 DAY_S = 86_400.0
@@ -37,10 +39,9 @@ WEIGHTS = {
     QuestionType.WHEN: 1.5,
     QuestionType.SEEN: 1.5,
     QuestionType.NOT_SEEN: 0.6,
-    QuestionType.PLATE: 0.8,
-    QuestionType.ORDER: 0.6,
-    QuestionType.COUNT: 0.3,
-    QuestionType.NOW: 0.4,
+    QuestionType.PLATE: 1.0,
+    QuestionType.ORDER: 0.5,
+    QuestionType.NOW: 0.5,
 }
 
 
@@ -69,23 +70,19 @@ class Lesson:
         worlds: Of each chunk, (G, N).
         chunks: Number of each chunk in its world, (G, N).
         stamps: Second of the day of each frame pair, (G, N, pairs).
-        question_ids: With answers, padded, (G, Q, T).
-        answer_places: The tokens before those of the answer, (G, Q, A).
-        answers: The tokens wanted there, -100 where there is none, (G, Q, A).
+        asked: The questions with their answers.
+        answers: The tokens wanted at `asked.answer_places`, -100 for none, (G, Q, A).
         types: Of each question, G lists of Q.
-        plates: The first plate that each question names, 0 for none, (G, Q).
-        plate_places: Its token, (G, Q).
+        keys: What each question is about (`labels.Key`), 0 for none, (G, Q).
     """
 
     worlds: Tensor
     chunks: Tensor
     stamps: Tensor
-    question_ids: Tensor
-    answer_places: Tensor
+    asked: Asked
     answers: Tensor
     types: list[list[QuestionType]]
-    plates: Tensor
-    plate_places: Tensor
+    keys: Tensor
 
 
 class Teacher:
@@ -98,12 +95,11 @@ class Teacher:
         tokenizer: PreTrainedTokenizerBase,
         seed: int,
     ) -> None:
-        self._chunks, self._seed = chunks, seed
+        self._chunks, self.seed = chunks, seed
         self._tokenizer = tokenizer
         self._prompt = Prompt.of(tokenizer, frozenset())
-        self._plate_of = torch.zeros(len(tokenizer), dtype=torch.long)
-        for plate in range(10, 100):
-            self._plate_of[tokenizer.get_vocab()[f"#{plate}"]] = plate
+        self._ids: dict[str, int] = tokenizer.get_vocab()
+        self._plates = {self._ids[f"#{plate}"]: plate for plate in range(10, 100)}
         self._starts = [start_of(world) for world in worlds]
         self._visits = [
             World(world).visits(start_s, start_s + chunks * CHUNK_S)
@@ -112,7 +108,7 @@ class Teacher:
 
     def deal(self, step: int, streams: int, chunks: int, questions: int) -> Lesson:
         """Give one lesson of `streams` streams of `chunks` chunks."""
-        dealer = random.Random(self._seed * 1_000_003 + step)
+        dealer = random.Random(self.seed * 1_000_003 + step)
         dealt = [self._deal_stream(dealer, chunks, questions) for _ in range(streams)]
         stretches = [stream for stream, _ in dealt]
         asked = [each for _, each in dealt]
@@ -125,22 +121,9 @@ class Teacher:
         offsets = torch.arange(chunks * PAIRS_PER_CHUNK, dtype=torch.float64)
         times = starts[:, None].double() + offsets + _SKEW_S
         stamps = times.floor().long().view(streams, chunks, PAIRS_PER_CHUNK)
-        ids, places, answers = self._write(asked, stretches)
+        written, answers, keys = self._write(asked, stretches, dealer)
         types = [[question.type for question in each] for each in asked]
-        named = self._plate_of[ids] * (torch.arange(ids.shape[2]) < places[..., :1])
-        plate_places = (named > 0).long().argmax(dim=2)  # (G, Q)
-        plates = named.gather(2, plate_places[..., None]).squeeze(2)
-        return Lesson(
-            at[..., 0],
-            at[..., 1],
-            stamps,
-            ids,
-            places,
-            answers,
-            types,
-            plates,
-            plate_places,
-        )
+        return Lesson(at[..., 0], at[..., 1], stamps, written, answers, types, keys)
 
     def _deal_stream(
         self, dealer: random.Random, chunks: int, questions: int
@@ -159,6 +142,7 @@ class Teacher:
         start_s = dealer.uniform(0, DAY_S - 1200)
         stream, left = [], chunks
         is_joined = chunks >= 2 * _STRETCH[0] and dealer.random() < _JOINED
+        is_joined = is_joined or chunks > self._chunks
         while left:
             count = min(left, dealer.randrange(*_STRETCH)) if is_joined else left
             if left - count < _STRETCH[0]:
@@ -185,39 +169,72 @@ class Teacher:
         ]
 
     def _write(
-        self, asked: list[list[Question]], streams: list[list[Stretch]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Write questions and answers as token ids, places and wanted tokens."""
+        self,
+        asked: list[list[Question]],
+        streams: list[list[Stretch]],
+        dealer: random.Random,
+    ) -> tuple[Asked, Tensor, Tensor]:
+        """Write questions as tokens; give the wanted tokens and the keys, too."""
         rows = [
-            self._encode(question, stream[0].start_s)
+            self._encode(question, stream[0].start_s, dealer)
             for each, stream in zip(asked, streams, strict=True)
             for question in each
         ]
-        tokens = max(len(text) + len(answer) for text, answer in rows)
-        length = max(len(answer) for _, answer in rows)
+        tokens = max(len(row.text) + len(row.answer) for row in rows)
+        length = max(len(row.answer) for row in rows)
         ids = np.full((len(rows), tokens), self._tokenizer.pad_token_id)
         places = np.zeros((len(rows), length), np.int64)
         answers = np.full((len(rows), length), -100)
-        for row, (text, answer) in enumerate(rows):
-            ids[row, : len(text) + len(answer)] = text + answer
-            places[row, : len(answer)] = len(text) - 1 + np.arange(len(answer))
-            answers[row, : len(answer)] = answer
+        for number, row in enumerate(rows):
+            count = len(row.answer)
+            ids[number, : len(row.text) + count] = row.text + row.answer
+            places[number, :count] = len(row.text) - 1 + np.arange(count)
+            answers[number, :count] = row.answer
+        keys = np.array([(row.key, row.key_place) for row in rows])
         shape = (len(asked), len(asked[0]), -1)
-        ids_, places_, answers_ = (
-            torch.from_numpy(part).view(shape) for part in (ids, places, answers)
+        ids_, places_, answers_, keys_ = (
+            torch.from_numpy(part).view(shape) for part in (ids, places, answers, keys)
         )
-        return ids_, places_, answers_
+        return Asked(ids_, places_, keys_[..., 1]), answers_, keys_[..., 0]
 
     def _encode(
-        self, question: Question, start_s: float
-    ) -> tuple[list[int], list[int]]:
+        self, question: Question, start_s: float, dealer: random.Random
+    ) -> "_Written":
         answer = question.answer
-        if question.type is QuestionType.WHEN:
-            pair = np.ceil(question.holds[0] - 0.5 - start_s)
+        if question.type is QuestionType.WHEN:  # any moment of the visit will do
+            moment_s = dealer.uniform(question.holds[0], question.holds[1] - 1)
+            pair = np.floor(moment_s - start_s)
             answer = time_stamp(start_s + pair + _SKEW_S)
         prompt, encode = self._prompt, self._tokenizer.encode
         text = encode(f"{prompt.between}{question.text}{prompt.after}")
-        return text, [*encode(answer), self._tokenizer.eos_token_id]
+        key, place = self._find_key(question, text)
+        return _Written(
+            text, [*encode(answer), self._tokenizer.eos_token_id], key, place
+        )
+
+    def _find_key(self, question: Question, text: list[int]) -> tuple[int, int]:
+        """Give the key of a question and the token that names it."""
+        if question.type is QuestionType.NOW:
+            return NOW_KEY, text.index(self._ids["now"])
+        for place, token in enumerate(text):
+            if token in self._plates:
+                return self._plates[token], place
+        words = question.text.rstrip("?").split()
+        kinds, colours = list(map(str, Kind)), list(map(str, Colour))
+        found = [(kinds.index(w), w) for w in words if w in kinds]
+        hues = [colours.index(w) for w in words if w in colours]
+        if not (found and hues):
+            return 0, 0
+        (kind, word), colour = found[0], hues[0]
+        return look_key(1 + kind, 1 + colour), text.index(self._ids[word])
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    text: list[int]
+    answer: list[int]
+    key: int
+    key_place: int
 
 
 def deal_questions(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from training.glance import GlanceJudge
 from training.labels import CELLS
 from training.loop import Loop, Schedule
 from training.reading import Glance, Places, read, watch
+from training.spread import Spread
 from training.streams import Lesson, Teacher
 from training.vision import Heads, see
 from training.vision_stage import unpack
@@ -30,13 +32,15 @@ _LAST_NORM = 0.2  # so that tied logits begin near 1
 _ENDS = 0.2  # of 1 / sqrt(fan in), where a block ends: embeddings speak first
 _ALIKE = 2  # heads of a layer that begin by looking for what is like themselves
 _QK_NORM = 1.5  # where QK-norm starts: 1 is too blunt for thousands of keys
-_CHUNKS_PER_STEP, _QUESTIONS_PER_STEP = 64, 192
-_QUESTIONS_TIMES_CHUNKS = 3072  # long streams get fewer questions: attention is dear
+_CHUNKS_PER_STEP, _QUESTIONS_PER_STEP = 48, 144
+_QUESTIONS_TIMES_CHUNKS = 2304  # long streams get fewer questions: attention is dear
+_FEWEST_QUESTIONS = 36
 _CURRICULUM = (  # part of the steps, lengths of streams
     (0.1, (4,)),
-    (0.25, (4, 8)),
+    (0.2, (4, 8)),
     (0.3, (8, 16)),
-    (0.35, (8, 16, 32)),
+    (0.25, (8, 16, 32)),
+    (0.15, (16, 32, 64, 128)),
 )
 _CLOCK_WEIGHT = 0.15
 _CLOCK = (24, 60, 60)
@@ -126,6 +130,7 @@ class TextStage:
     ) -> None:
         self._model: Qwen3VLTextModel = module.model.language_model
         self._teacher, self._curriculum = teacher, curriculum
+        self._seed = teacher.seed
         self._features, self._labels = seen[0], seen[1].long()
         self._template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
@@ -136,11 +141,15 @@ class TextStage:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of one step and the running accuracy by type."""
         length = self._curriculum.length(step)
-        streams = _CHUNKS_PER_STEP // length
+        streams = max(1, _CHUNKS_PER_STEP // length)
         questions = min(_QUESTIONS_PER_STEP, _QUESTIONS_TIMES_CHUNKS // length)
-        lesson = self._teacher.deal(step, streams, length, questions // streams)
+        questions = max(_FEWEST_QUESTIONS, questions) // streams
+        lesson = self._teacher.deal(step, streams, length, questions)
+        span = self._template.places.span
+        rng = np.random.default_rng((self._seed, 2, step))
+        spread = Spread.deal(rng, streams, length, span)
         with torch.autocast("cpu", torch.bfloat16):
-            logits, first, glance = self.answer(lesson)
+            logits, first, glance = self.answer(lesson, spread)
             clock = self._judge_clock(first, lesson.stamps)
         loss = functional.cross_entropy(
             logits.float().flatten(0, -2), lesson.answers.flatten(), ignore_index=-100
@@ -155,7 +164,7 @@ class TextStage:
         helped = _CLOCK_WEIGHT * clock + _LOOKS_WEIGHT * looks + _FACTS_WEIGHT * facts
         return loss + helped, figures
 
-    def answer(self, lesson: Lesson) -> tuple[Tensor, Tensor, Glance]:
+    def answer(self, lesson: Lesson, spread: Spread) -> tuple[Tensor, Tensor, Glance]:
         """Give logits (G, Q, A, words), the chunks' first states, and the glances."""
         ids = self._template.chunk_ids(lesson.stamps)  # (G, N, S)
         visual = self._template.layout.visual_tokens
@@ -166,14 +175,7 @@ class TextStage:
         chunks = chunks.index_copy(2, visual, seen.to(chunks.dtype))  # (G, N, S, C)
         places, sink = self._template.places, self._template.sink_ids
         pasts, first = watch(self._model, sink, chunks, places)
-        hidden, glance = read(
-            self._model,
-            pasts,
-            places,
-            lesson.question_ids,
-            lesson.answer_places,
-            lesson.plate_places,
-        )
+        hidden, glance = read(self._model, pasts, places, spread, lesson.asked)
         words = self._model.embed_tokens.weight
         return functional.linear(hidden, words), first, glance
 
@@ -188,7 +190,7 @@ class TextStage:
         kept = torch.cat((sink, len(sink) + visual))
         seen = Glance(glance.looks[..., kept], glance.finds)
         return self.glance(
-            seen, lesson.plates, labels.flatten(1, 3), lesson.stamps.flatten(1)
+            seen, lesson.keys, labels.flatten(1, 3), lesson.stamps.flatten(1)
         )
 
     def _judge_clock(self, first: Tensor, stamps: Tensor) -> Tensor:

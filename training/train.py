@@ -30,8 +30,6 @@ from training.text_stage import (
 )
 from training.vision_stage import init_vision, train_vision
 
-VISION_RATE, TEXT_RATE = 2e-3, 2e-3
-
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -40,17 +38,19 @@ class Effort:
     Attributes:
         worlds: Worlds to learn from.
         chunks: Chunks of each.
+        crowds: Worlds with crowds before them.
         vision_steps: Of stage one.
         text_steps: Of stage two.
     """
 
     worlds: int = 1000
     chunks: int = 38
-    vision_steps: int = 4000
-    text_steps: int = 2400
+    crowds: int = 600
+    vision_steps: int = 5000
+    text_steps: int = 1500
 
 
-QUICK = Effort(worlds=20, vision_steps=40, text_steps=20)
+QUICK = Effort(worlds=20, crowds=20, vision_steps=40, text_steps=20)
 
 
 def build(
@@ -64,7 +64,7 @@ def build(
     footage = make_footage(work / "footage", Split.TRAIN, effort.worlds, effort.chunks)
     run = work / f"seed-{seed}"
     init_vision(tower)
-    crowds = make_crowds(work / "footage", effort.worlds)
+    crowds = make_crowds(work / "footage", effort.crowds)
     heads = train_vision(tower, (footage, crowds), run, effort.vision_steps, seed)
     tower.requires_grad_(requires_grad=False)
     scale_features(tower, footage)
@@ -75,7 +75,7 @@ def build(
     curriculum = Curriculum(effort.text_steps)
     labels = torch.from_numpy(np.array(footage.labels))
     stage = TextStage(module, tokenizer, teacher, (features, labels), curriculum)
-    schedule = Schedule(effort.text_steps, min(150, effort.text_steps // 4), TEXT_RATE)
+    schedule = Schedule(effort.text_steps, min(150, effort.text_steps // 4))
     train_text(module, stage, run, schedule)
     return module, tokenizer
 

@@ -14,7 +14,7 @@ from training.labels import ATTRIBUTES, IGNORED, TENS, UNITS
 from training.loop import Loop, Schedule
 from training.vision import Heads, see
 
-_SHARES = (24, 40)  # frame pairs of a step: footage, crowds
+_SHARES = (12, 36)  # frame pairs of a step: footage, crowds
 _WEIGHTS = (1.0, 1.0, 2.0, 2.0, 1.0, 0.5)  # of the attributes, in the loss
 _WITH_NONE = (0, TENS, UNITS, 5)  # attributes of which tokens learn to say none
 _NONE_WEIGHT = 0.5
@@ -49,7 +49,7 @@ def train_vision(
             logits = heads(see(tower, patches))
         return judge(logits, labels)
 
-    schedule = Schedule(steps, min(150, steps // 4), 2e-3)
+    schedule = Schedule(steps, min(150, steps // 4))
     parts.requires_grad_(requires_grad=True)
     Loop("vision", folder, parts, schedule, loss).run()
     return heads

@@ -31,9 +31,6 @@ PATCHES = PatchSettings(
     max_pixels=64 * 64,
 )
 
-# Heads that find the chunk a question means, (layer, head): training makes them look
-# for the plate that is asked about; docs/builtin-model.md has the other layers.
-RETRIEVAL_HEADS = ((1, 0), (1, 1))
 FOLDER = Path(__file__).with_name("builtin_model")
 
 _SPECIAL = (
@@ -108,7 +105,7 @@ def build_config(tokenizer: PreTrainedTokenizerBase) -> Qwen3VLConfig:
             "pad_token_id": ids["<|pad|>"],
             "rope_parameters": {
                 "rope_type": "default",
-                "rope_theta": 100000.0,
+                "rope_theta": 5000000.0,
                 "mrope_section": [6, 5, 5],
             },
         },

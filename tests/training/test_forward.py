@@ -9,7 +9,8 @@ from agent.vlm.loading import assemble
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.preprocessing import patchify
 from memory.rehydration import compose
-from training.reading import read, watch
+from training.reading import Asked, read, watch
+from training.spread import Spread
 from training.text_stage import Template
 from training.vision import see
 
@@ -60,6 +61,8 @@ def test_batched_questions_equal_the_product_over_composed_memory() -> None:
     pasts, _ = watch(text, template.sink_ids, embedded, template.places)
     last = torch.tensor([[[len(ids) - 1]]])
     at = torch.tensor([[1]])
-    hidden, _ = read(text, pasts, template.places, ids[None, None], last, at)
+    asked = Asked(ids[None, None], last, at)
+    spread = Spread.natural(1, 3, template.places.span)
+    hidden, _ = read(text, pasts, template.places, spread, asked)
     ours = model.module.lm_head(hidden)[0, 0, 0]
     torch.testing.assert_close(ours, product, atol=1e-3, rtol=1e-3)

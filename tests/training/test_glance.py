@@ -1,0 +1,56 @@
+"""Where a question's key is to be seen, on streams labelled by hand."""
+
+import torch
+from torch import Tensor
+
+from training.glance import GlanceJudge, Targets
+from training.labels import ATTRIBUTES, COLOUR, KIND, NOW_KEY, TENS, UNITS, look_key
+from training.reading import Glance
+
+PAIRS, CELLS = 3, 16
+TRUCK, RED, BLUE = 2, 1, 4
+
+
+def make_labels() -> Tensor:
+    """A red truck #47 in the first two pairs, a blue one #48 in the last."""
+    labels = torch.zeros(1, PAIRS * CELLS, len(ATTRIBUTES), dtype=torch.long)
+    for place, colour, units in ((3, RED, 7), (20, RED, 7), (40, BLUE, 8)):
+        labels[0, place, KIND], labels[0, place, COLOUR] = TRUCK, colour
+        labels[0, place, TENS], labels[0, place, UNITS] = 4, units + 1
+    labels[0, 21, KIND], labels[0, 21, COLOUR] = TRUCK, RED  # shows no plate
+    return labels
+
+
+def find(key: int) -> tuple[list[int], list[int], list[int]]:
+    targets = Targets.of(torch.tensor([[key]]), make_labels())
+    parts = (targets.shows, targets.first, targets.last)
+    shown, first, last = (part[0, 0].nonzero().flatten().tolist() for part in parts)
+    return shown, first, last
+
+
+def test_a_plate_is_seen_where_it_can_be_read() -> None:
+    assert find(47) == ([3, 20], [3], [20])
+    assert find(48) == ([40], [40], [40])
+    assert find(49) == ([], [], [])
+
+
+def test_a_look_is_seen_where_kind_and_colour_meet_a_plate() -> None:
+    assert find(look_key(TRUCK, RED)) == ([3, 20], [3], [20])
+    assert find(look_key(TRUCK, BLUE + 1)) == ([], [], [])
+
+
+def test_now_is_the_last_pair() -> None:
+    assert find(NOW_KEY) == ([40], [40], [40])
+
+
+def test_looking_where_the_key_is_costs_less_than_looking_elsewhere() -> None:
+    judge, labels = GlanceJudge(8), make_labels()
+    stamps = torch.arange(PAIRS)[None]
+    losses = []
+    for place in (3, 30):
+        logits = torch.full((1, 4, 1, 2 + PAIRS * CELLS), -8.0)
+        logits[..., 2 + place] = 8.0
+        glance = Glance(logits.log_softmax(dim=-1), torch.zeros(1, 1, 8))
+        looked, _ = judge(glance, torch.tensor([[47]]), labels, stamps)
+        losses.append(looked.item())
+    assert losses[0] < losses[1] - 5
