@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -143,6 +143,41 @@ def demo(
         settings = DemoSettings(video, model, seed, watch_s, json_file)
         asyncio.run(_until_terminated(run_demo(settings, out)))
     except AgentError as exc:
+        _fail(str(exc), status=2)
+
+
+@app.command()
+def calibrate(
+    model: Annotated[
+        str, typer.Option(help="builtin, a folder, or a hub repository.")
+    ] = "builtin",
+    source: Annotated[
+        Literal["camera", "text"],
+        typer.Option("--with", help="Simulated cameras, or a written log: no vision."),
+    ] = "camera",
+    streams: Annotated[
+        int, typer.Option(min=2, help="Made-up streams; half are held out.")
+    ] = 16,
+    chunks: Annotated[
+        int, typer.Option(min=8, max=128, help="Chunks of a stream.")
+    ] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    revision: Annotated[str | None, typer.Option(help="Of the hub repository.")] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write here, not where the model looks for it."),
+    ] = None,
+) -> None:
+    """Find the heads of a model that know which chunk a question means."""
+    from agent.calibration.command import calibrate_model
+    from agent.calibration.run import Plan
+    from agent.vlm.loading import ModelSettings
+
+    set_up_logging("error", "auto")  # that it was never calibrated is no news here
+    settings = ModelSettings(name=model, revision=revision, device=device)
+    try:
+        calibrate_model(settings, Plan(source, streams, chunks), out_file, out)
+    except (AgentError, OSError) as exc:
         _fail(str(exc), status=2)
 
 

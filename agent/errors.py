@@ -3,6 +3,7 @@
 AgentError
 ├── ConfigError               give up: the config file has mistakes, all of them named
 ├── ModelLoadError            give up: the model can't be loaded
+├── CalibrationFailedError    give up: no head of the model finds what is asked about
 ├── BrokerStartError          give up: the embedded broker can't listen on its port
 ├── InvalidQuestionError      tell the asker: the question can't be read
 ├── AnswerTimeoutError        tell the asker: no answer within the deadline
@@ -54,6 +55,17 @@ class ModelLoadError(AgentError):
     def __init__(self, model: str, reason: str) -> None:
         self.model, self.reason = model, reason
         super().__init__(f"can't load model {model}: {reason}")
+
+
+class CalibrationFailedError(AgentError):
+    """Raised when no head of a model finds the right chunk much better than chance."""
+
+    def __init__(self, model: str, recall: float, chance: float) -> None:
+        self.model, self.recall, self.chance = model, recall, chance
+        super().__init__(
+            f"no heads of {model} find what is asked about: the best find"
+            f" {recall:.0%} of the chunks at once, chance {chance:.0%}"
+        )
 
 
 class BrokerStartError(AgentError):

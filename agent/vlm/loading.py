@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from agent.errors import ModelLoadError
 from agent.vlm import builtin
+from agent.vlm.calibrated_heads import find_heads, places_for, weights_digest
 from agent.vlm.model import VisionLanguageModel, text_config
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
@@ -143,7 +144,7 @@ def _load_builtin(device: str, dtype: torch.dtype) -> VisionLanguageModel:
     module, tokenizer = builtin.load(dtype)
     nn.Module.to(module, device)  # in place, unlike a tensor's
     model = assemble(builtin.NAME, module, tokenizer, builtin.PATCHES, is_trained=True)
-    return replace(model, heads=IndexHeads.of(builtin.RETRIEVAL_HEADS, 1))
+    return _with_calibrated_heads(model)
 
 
 def _load_pretrained(
@@ -168,7 +169,32 @@ def _load_pretrained(
     )
     patches = _patch_settings(settings)
     nn.Module.to(module, device)  # in place, unlike a tensor's
-    return assemble(settings.name, module, tokenizer, patches, is_trained=True)
+    model = assemble(settings.name, module, tokenizer, patches, is_trained=True)
+    return _with_calibrated_heads(model)
+
+
+def _with_calibrated_heads(model: VisionLanguageModel) -> VisionLanguageModel:
+    """Give a model with its calibrated heads, or as it is if it was never calibrated.
+
+    Raises:
+        ModelLoadError: The file names heads that the model does not have.
+    """
+    weights = weights_digest(model.module)
+    found = find_heads(model.name, heads_places(model), weights)
+    if found is None:
+        return model
+    config = text_config(model.module.config)
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    if any(pair[0] >= shape[0] or pair[1] >= shape[1] for pair in found.heads):
+        raise ModelLoadError(model.name, f"it has {shape} heads, not {found.heads}")
+    return model.with_heads(found.heads)
+
+
+def heads_places(model: VisionLanguageModel) -> list[Path]:
+    """Give where the calibrated heads of a model may lie, the best place first."""
+    is_builtin = model.name == builtin.NAME
+    folder = builtin.FOLDER if is_builtin else Path(model.name)
+    return places_for(folder, weights_digest(model.module))
 
 
 def _patch_settings(settings: ModelSettings) -> PatchSettings:

@@ -89,6 +89,13 @@ class VisionLanguageModel:
         )
 
     @torch.inference_mode()
+    def prefill_text(self, text: str, context: Sequence[KV]) -> KV:
+        """Run a chunk of text once; as `prefill`, without a picture."""
+        ids = self.tokenize(text)
+        cache = compose(context, self.rotary, room=len(ids))
+        return self._prefill(ids, text_positions(0, len(ids)), len(ids), cache)
+
+    @torch.inference_mode()
     def prefill(self, chunk: FrameChunk, context: Sequence[KV]) -> ChunkKV:
         """Run a chunk of frames once.
 

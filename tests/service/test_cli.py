@@ -49,6 +49,24 @@ def test_no_broker_is_one_line_and_status_2(
     assert "Traceback" not in done.stderr
 
 
+def test_calibration_writes_the_heads_and_shows_what_they_find(tmp_path: Path) -> None:
+    written = tmp_path / "heads.json"
+    done = longwatch("calibrate", "--streams", "2", "--chunks", "16", "--out", written)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert str(written) in done.stdout.replace("\n", "")
+    body = json.loads(written.read_text())
+    assert body["source"] == "camera"
+    assert body["heads"]
+
+
+def test_calibrating_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = longwatch("calibrate", "--model", tmp_path / "none")
+    assert done.returncode == 2
+    assert "can't load model" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_model_that_is_not_there_ends_the_agent_with_its_name(config: Path) -> None:
     config.write_text(
         config.read_text()

@@ -1,0 +1,1 @@
+"""Find the retrieval heads of a model from made-up questions."""

@@ -1,0 +1,167 @@
+"""Which heads retrieve? Found from questions whose chunks are known.
+
+Most heads say nothing about where a thing was seen, and drown the few that do (DESIGN
+D5). Here heads are ranked by the reciprocal rank of the right chunk when each scores
+alone, and joined one by one as long as the set gets better on questions that it was not
+put together on. Scores are those of `memory.relevance`; ties count against a head.
+
+    Q' heads        A  questions        C  chunks
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memory.kv import ChunkId
+from memory.relevance import Indexed, IndexHeads, head_scores
+
+MOST_HEADS = 8  # the index would grow; measured sets are done at half of that
+SHORT_LIST = 32  # heads, the best alone, that a set is put together from
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkKeys:
+    """A chunk's keys in some heads, and nothing else of it.
+
+    Attributes:
+        id: The chunk.
+        index_keys: Pre-RoPE keys, (I, N, D).
+    """
+
+    id: ChunkId
+    index_keys: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trials:
+    """How strongly each head pointed at each chunk, question after question.
+
+    Attributes:
+        scores: Of `head_scores`, (A, Q', C).
+        holders: Which chunks hold the answer, (A, C), bool, at least one of each row.
+    """
+
+    scores: Tensor
+    holders: Tensor
+
+    def __post_init__(self) -> None:
+        questions, _, chunks = self.scores.shape
+        if self.holders.shape != (questions, chunks):
+            raise ValueError(
+                f"holders are {(questions, chunks)}, not {tuple(self.holders.shape)}"
+            )
+        if not self.holders.any(dim=1).all():
+            raise ValueError("every question has a chunk that holds its answer")
+
+    @classmethod
+    def join(cls, parts: Sequence["Trials"]) -> "Trials":
+        """Put trials over streams of one length together."""
+        scores = torch.cat([part.scores for part in parts])
+        return cls(scores, torch.cat([part.holders for part in parts]))
+
+    def ranks_of(self, heads: Sequence[int]) -> Tensor:
+        """Give the rank of the right chunk when these heads score together, (A,)."""
+        return ranks(self.scores[:, list(heads)].amax(dim=1), self.holders)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The heads that were chosen, and what showed it.
+
+    Attributes:
+        heads: Their numbers, best first.
+        alone: Reciprocal rank of each head that joined, scoring alone, in the order in
+            which they did; on the questions that heads are ranked by.
+        together: Reciprocal rank of the first one, two, ... of them on the questions
+            held out.
+    """
+
+    heads: tuple[int, ...]
+    alone: tuple[float, ...]
+    together: tuple[float, ...]
+
+
+def ranks(scores: Tensor, holders: Tensor) -> Tensor:
+    """Give the rank of the best-scored right chunk, from 1, (...).
+
+    What is not below it ranks before it: equals, and scores that are no number.
+
+    Args:
+        scores: (..., C).
+        holders: Which chunks are right, bool, of that shape or spread to it.
+    """
+    best = scores.masked_fill(~holders, -torch.inf).amax(dim=-1, keepdim=True)
+    return 1 + (~(scores < best) & ~holders).sum(dim=-1)
+
+
+def score_each_head(
+    queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads
+) -> Tensor:
+    """Give `head_scores` of very many heads, layer by layer: bounds the memory.
+
+    Args:
+        queries: Pre-RoPE queries of a question, (Q', T, D).
+        chunks: Their index keys are of all `heads.kv_heads`, (I, N, D).
+        heads: All heads that are compared.
+    """
+    parts = []
+    for layer in heads.query_heads[:, 0].unique().tolist():
+        own = heads.query_heads[:, 0] == layer  # (Q',)
+        rows = (heads.kv_heads[:, 0] == layer).nonzero().flatten()  # (I',)
+        part = IndexHeads(
+            heads.query_heads[own], heads.kv_heads[rows], heads.reads[own] - rows[0]
+        )
+        cut = [ChunkKeys(chunk.id, chunk.index_keys[rows]) for chunk in chunks]
+        parts.append(head_scores(queries[own], cut, part))
+    return torch.cat(parts)  # (Q', C)
+
+
+def choose_heads(ranking: Trials, held_out: Trials) -> Choice:
+    """Choose few heads that find the right chunk together.
+
+    Heads join greedily on `ranking`. Of the sets so made the smallest is chosen that is
+    not surely worse than the best one on `held_out`: by less than one standard error of
+    the difference, question by question.
+    """
+    alone = (1 / ranks(ranking.scores, ranking.holders[:, None])).mean(dim=0)  # (Q',)
+    order = _join_greedily(ranking, alone)
+    found = torch.stack(
+        [1 / held_out.ranks_of(order[: n + 1]) for n in range(len(order))]
+    )  # (sets, A)
+    together = found.mean(dim=1)
+    missed = found[together.argmax()] - found  # (sets, A)
+    error = missed.std(dim=1, correction=0) / missed.shape[1] ** 0.5
+    enough = int((missed.mean(dim=1) <= error).nonzero()[0]) + 1
+    return Choice(
+        tuple(order[:enough]),
+        tuple(alone[order].tolist()),
+        tuple(together.tolist()),
+    )
+
+
+def recall_at(found: Tensor, counts: Iterable[int]) -> dict[str, float]:
+    """Give the share of ranks among the first k, for each k."""
+    return {
+        f"recall_at_{k}": round((found <= k).double().mean().item(), 4) for k in counts
+    }
+
+
+def _join_greedily(ranking: Trials, alone: Tensor) -> list[int]:
+    """Give heads in the order in which each adds most, until none adds anything."""
+    listed = alone.topk(min(SHORT_LIST, len(alone))).indices  # (M,)
+    scores = ranking.scores[:, listed]  # (A, M, C)
+    chosen: list[int] = []
+    current = torch.zeros_like(scores[:, 0])  # (A, C)
+    best = 0.0
+    while len(chosen) < MOST_HEADS:
+        joined = torch.maximum(current[:, None], scores)  # (A, M, C)
+        gains = (1 / ranks(joined, ranking.holders[:, None])).mean(dim=0)  # (M,)
+        place = int(gains.argmax())
+        if gains[place] <= best:
+            break
+        best = gains[place].item()
+        chosen.append(int(listed[place]))
+        current = joined[:, place]
+    return chosen
