@@ -1,0 +1,1 @@
+"""Public video question benchmarks, over the product's own path."""
