@@ -1,0 +1,275 @@
+"""A public benchmark from a local copy: a row per context, a column per group.
+
+Run `python -m benchmarks.accuracy --dataset vnbench --root DIR --model NAME`; how the
+folder looks for each benchmark is in docs/public-benchmarks.md. Every question is asked
+in the contexts that Video-X2L (arXiv 2506.21184) compares: full KV where it fits, L-KV
+only, H-KV only, and both with the most relevant chunks re-loaded; and blind.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from agent.config_sections import MemoryConfig, ModelConfig
+from agent.errors import ModelLoadError
+from agent.vlm.loading import ModelSettings, load_model
+from agent.vlm.model import VisionLanguageModel
+from benchmarks.environment import describe
+from benchmarks.public import (
+    longvideobench,
+    mlvu,
+    ovobench,
+    scoring,
+    streamingbench,
+    videomme,
+    vnbench,
+)
+from benchmarks.public.asking import Inquiry
+from benchmarks.public.items import Item
+from benchmarks.public.reading import DatasetError
+from benchmarks.public.scoring import Score, Scorer, is_right
+from benchmarks.public.watching import UNBOUNDED, Context, Viewer, ViewSettings
+from ingest.errors import CameraError
+from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.embedded_valkey import EmbeddedValkey
+from memory.redis_archive import RedisArchive
+from memory.resident import ResidentMemory
+from memory.spool import Spool
+from memory.store import MemoryStore
+
+MEMORY = MemoryConfig()  # the product's own defaults
+HIGH = LevelSettings(MEMORY.high_method, MEMORY.high_factor)
+LOW = LevelSettings(MEMORY.low_method, MEMORY.low_factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """How a benchmark is read and scored."""
+
+    load: Callable[[Path], list[Item]]
+    score: Scorer
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "vnbench": Benchmark(vnbench.load, scoring.score_vnbench),
+    "mlvu": Benchmark(mlvu.load, scoring.score_mlvu),
+    "videomme": Benchmark(videomme.load, scoring.score_videomme),
+    "longvideobench": Benchmark(longvideobench.load, scoring.score_longvideobench),
+    "streamingbench": Benchmark(streamingbench.load_real_time, scoring.score_real_time),
+    "streamingbench-proactive": Benchmark(
+        streamingbench.load_proactive, scoring.score_proactive
+    ),
+    "ovobench": Benchmark(ovobench.load, scoring.score_ovobench),
+}
+
+
+def by_video(items: Sequence[Item], limit: int | None) -> list[list[Item]]:
+    """Give the items of each video, the first `limit` videos only.
+
+    Raises:
+        DatasetError: A video is not there.
+    """
+    videos: dict[Path, list[Item]] = {}
+    for item in items:
+        videos.setdefault(item.video, []).append(item)
+    wanted = list(videos.items())[:limit]
+    missing = [video for video, _ in wanted if not video.is_file()]
+    if missing:
+        reason = f"no such video; {len(missing)} of {len(wanted)} are missing"
+        raise DatasetError(missing[0], "", reason)
+    return [asked for _, asked in wanted]
+
+
+async def ask_all(
+    model: VisionLanguageModel,
+    videos: Sequence[Sequence[Item]],
+    view: ViewSettings,
+    on_video: Callable[[Inquiry], None],
+) -> None:
+    """Watch every video and ask everything about it, over a real archive.
+
+    Args:
+        model: The model.
+        videos: The items of each video.
+        view: How videos are watched and read.
+        on_video: Told of all replies so far after each video.
+
+    Raises:
+        CameraError: A video can't be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="longwatch-bench-") as name:
+        folder = Path(name)
+        async with EmbeddedValkey(folder / "archive") as valkey:
+            archive = RedisArchive(valkey.url, model=model.fingerprint)
+            async with archive:
+                spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 30)
+                levels = BiLevel(HIGH, LOW, model.heads, MEMORY.index_keys)
+                resident = ResidentMemory(UNBOUNDED, view.newest)
+                store = MemoryStore(
+                    archive, spool, resident, levels, model.fingerprint, model.device
+                )
+                inquiry = Inquiry(Viewer(model, store, view))
+                for items in track(videos, "videos"):
+                    await inquiry.ask_about_video(items)
+                    on_video(inquiry)
+
+
+def rows_of(inquiry: Inquiry, score: Scorer) -> list[dict[str, Any]]:
+    """Give a row per context and column; one that lacks questions says how many."""
+    every = _scores(inquiry, Context("h_only"), score)
+    rows = []
+    for context in inquiry.replies:
+        counts = inquiry.tokens[context].values()
+        scores = _scores(inquiry, context, score)
+        for column, whole in every.items():
+            found = scores.get(column, Score(math.nan, 0))
+            rows.append(
+                {
+                    "context": context.name,
+                    "k": context.k,
+                    "column": column,
+                    "accuracy": round(found.accuracy, 4) if found.num else None,
+                    "n": found.num,
+                    "left_out": whole.num - found.num,
+                    "mean_tokens": round(sum(counts) / len(counts), 1),
+                }
+            )
+    return rows
+
+
+def _scores(inquiry: Inquiry, context: Context, score: Scorer) -> dict[str, Score]:
+    return score(list(inquiry.replies[context].values()))
+
+
+def replies_of(inquiry: Inquiry) -> list[dict[str, Any]]:
+    """Give every reply, so that a table can be checked by hand."""
+    return [
+        {
+            "context": context.name,
+            "k": context.k,
+            "id": reply.item.id,
+            "group": reply.item.group,
+            "answer": reply.item.answer,
+            "said": reply.said,
+            "at_s": reply.at_s if math.isfinite(reply.at_s) else None,
+            "is_right": is_right(reply),
+        }
+        for context, replies in inquiry.replies.items()
+        for reply in replies.values()
+    ]
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the table; a column a context has not all questions of is a dash."""
+    rows = result["rows"]
+    columns = list(dict.fromkeys(row["column"] for row in rows))
+    title = f"{result['dataset']}, {result['model']}, %"
+    table = Table("context", "k", "KV tokens", *columns, title=title)
+    lines: dict[Context, list[dict[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault(Context(row["context"], row["k"]), []).append(row)
+    for context, cells in lines.items():
+        told = [
+            "-" if cell["left_out"] else f"{100 * cell['accuracy']:.1f}"
+            for cell in cells
+        ]
+        tokens = f"{cells[0]['mean_tokens']:.0f}"
+        table.add_row(context.name, str(context.k or ""), tokens, *told)
+    Console(width=max(120, 14 * len(columns) + 30)).print(table)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Read a benchmark, ask all of it, score it; write what there is after each video.
+
+    Raises:
+        DatasetError: Its files are not as they should be.
+        ModelLoadError: The model can't be loaded.
+        CameraError: A video can't be read.
+    """
+    benchmark = BENCHMARKS[arguments.dataset]
+    videos = by_video(benchmark.load(arguments.root), arguments.limit)
+    view = ViewSettings(
+        fps=arguments.fps,
+        chunk_frames=arguments.chunk_frames,
+        context_chunks=arguments.context_chunks,
+        context_tokens=arguments.context_tokens,
+        newest=MEMORY.newest_chunks,
+        full_tokens=arguments.full_tokens,
+        top_k=tuple(arguments.k),
+    )
+    settings = ModelSettings(name=arguments.model, max_pixels=arguments.max_pixels)
+    model = load_model(settings)
+    result: dict[str, Any] = {
+        "command": "python -m benchmarks.accuracy",
+        "dataset": arguments.dataset,
+        "videos": len(videos),
+        "videos_done": 0,
+        "is_limited": arguments.limit is not None,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "max_pixels": model.patches.max_pixels,
+        "view": asdict(view),
+        "h": asdict(HIGH),
+        "l": asdict(LOW),
+        **describe(),
+    }
+
+    def add(inquiry: Inquiry) -> None:
+        result["videos_done"] += 1
+        result["rows"] = rows_of(inquiry, benchmark.score)
+        result["replies"] = replies_of(inquiry)
+        if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+    asyncio.run(ask_all(model, videos, view, add))
+    return result
+
+
+def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    default, chunks = ViewSettings(), ModelConfig().context_chunks
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy", description=__doc__
+    )
+    parser.add_argument("--dataset", choices=sorted(BENCHMARKS), required=True)
+    parser.add_argument("--root", type=Path, required=True, help="where its files are")
+    parser.add_argument("--model", required=True, help="a folder or hub repository")
+    parser.add_argument("--json", type=Path, help="where to write rows and replies")
+    parser.add_argument(
+        "--limit", type=_at_least_one, help="so many videos only, the first ones"
+    )
+    parser.add_argument("--k", type=int, nargs="+", default=default.top_k)
+    parser.add_argument("--fps", type=float, default=default.fps)
+    parser.add_argument("--chunk-frames", type=int, default=default.chunk_frames)
+    parser.add_argument("--context-chunks", type=int, default=chunks)
+    parser.add_argument("--context-tokens", type=int, default=MEMORY.context_tokens)
+    parser.add_argument("--full-tokens", type=int, default=default.full_tokens)
+    parser.add_argument("--max-pixels", type=int, help="of a frame; the model's own")
+    return parser.parse_args(words)
+
+
+def _at_least_one(word: str) -> int:
+    if int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, is {word}")
+    return int(word)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, show."""
+    arguments = read_arguments(words)
+    try:
+        result = measure(arguments)
+    except (DatasetError, ModelLoadError, CameraError) as exc:
+        raise SystemExit(f"error: {exc}") from exc
+    show(result)
