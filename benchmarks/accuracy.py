@@ -6,11 +6,15 @@ Streams of simulated cameras are prefilled, compressed, archived in a real Valke
 scored, recalled, re-hydrated and decoded by the product's own code. Evaluation worlds
 are those of `training/split.py` that no model was trained on; choices are made on
 `validation`.
+
+With `--dataset vnbench --root DIR` and others: a public benchmark, with options of its
+own (docs/public-benchmarks.md).
 """
 
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,6 +30,7 @@ from agent.vlm.model import VisionLanguageModel
 from benchmarks import contexts
 from benchmarks.contexts import HIGH, LOW, PLANNED, Asked, Stream
 from benchmarks.environment import describe
+from benchmarks.public import run as public
 from benchmarks.rows import Trial, show, summarise
 from ingest.simulation.questions import Question
 from memory.compression.bilevel import BiLevel, LevelSettings
@@ -236,6 +241,9 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     """Read the command line, measure, show, write."""
+    if any(word.startswith("--dataset") for word in sys.argv[1:]):
+        public.main()
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--seeds", type=numbers, default=numbers("0-39"))

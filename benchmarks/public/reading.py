@@ -160,7 +160,10 @@ def _read_parquet(path: Path) -> Any:
     except ImportError as exc:
         reason = "needs pyarrow (pip install pyarrow), or the same rows as JSON"
         raise DatasetError(path, "", reason) from exc
-    return parquet.read_table(path).to_pylist()
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (OSError, ValueError) as exc:
+        raise DatasetError(path, "", f"can't be read as parquet: {exc}") from exc
 
 
 def find_annotations(root: Path, names: Sequence[str]) -> Path:

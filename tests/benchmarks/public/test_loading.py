@@ -106,6 +106,18 @@ def test_videomme_without_pyarrow_says_what_to_do(
         videomme.load(tmp_path)
 
 
+def test_videomme_reads_parquet_where_pyarrow_is(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "test-00000-of-00001.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist([MME]), path)
+    (item,) = videomme.load(tmp_path)
+    assert (item.answer, item.options) == ("D", ("1.", "4.", "2.", "3."))
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DatasetError, match="can't be read as parquet"):
+        videomme.load(tmp_path)
+
+
 def test_longvideobench_is_grouped_by_length(put: Put) -> None:
     root = put([LVB], "lvb_val.json", "videos/abc.mp4")
     (item,) = longvideobench.load(root)
