@@ -2,17 +2,23 @@
 
 A context is a list of runs of KV, to be composed behind the sink. All of a stream's
 contexts come from the same prefilled chunks and the same model.
+
+The controls of equal cost read as many tokens as the mix does with k chunks re-loaded
+and the newest one: flat compression for each k, the others for the largest, which
+favours them. Their row says with which k.
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, zip_longest
 
 import torch
-from torch import Tensor
 
 from agent.vlm.model import VisionLanguageModel
-from memory.compression.bilevel import LevelSettings
+from ingest.simulation.questions import Question, Window
+from memory.compression.bilevel import METHODS, LevelSettings
 from memory.kv import KV, ChunkKV, ChunkMemory
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.relevance import score_chunks
@@ -20,6 +26,41 @@ from memory.relevance import score_chunks
 HIGH, LOW = LevelSettings("novelty", 16), LevelSettings("value_norm", 2)
 NEWEST = 1
 UNBOUNDED = 1 << 30
+TOP_K = (1, 2, 4)
+SHOWN_FACTORS = (8, 16, 32)  # of H-KV alone
+MAX_FULL_CHUNKS = 128  # beyond, full KV is left out: never trained, and slow
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a memory is made like.
+
+    Attributes:
+        high: How H-KV is made.
+        low: How L-KV is made.
+        index_keys: Keys per chunk and head in the index.
+    """
+
+    high: LevelSettings = HIGH
+    low: LevelSettings = LOW
+    index_keys: int = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Label:
+    """A context by name.
+
+    Attributes:
+        context: Its name.
+        h_factor: Compression factor of what is read coarse, 0 for nothing.
+        l_factor: Compression factor of what is read fine, 0 for nothing.
+        k: Chunks re-loaded by the mix, or by the mix that it costs as much as.
+    """
+
+    context: str
+    h_factor: float = 0
+    l_factor: float = 0
+    k: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +73,7 @@ class Stream:
         wholes: Full KV of each chunk, in time order.
         memories: H-KV and index keys of each.
         seed: For the random control.
+        setup: What the memory is made like.
     """
 
     model: VisionLanguageModel
@@ -39,6 +81,13 @@ class Stream:
     wholes: Sequence[ChunkKV]
     memories: Sequence[ChunkMemory]
     seed: int
+    setup: Setup
+
+    def mix_tokens(self, k: int) -> int:
+        """Give the tokens that the mix reads with k chunks, the newest beside them."""
+        fine = min(k + NEWEST, len(self.memories))
+        more = self.memories[0].low_tokens - self.memories[0].high.num_tokens
+        return sum(m.high.num_tokens for m in self.memories) + fine * more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,12 +97,36 @@ class Asked:
     Attributes:
         text: What is asked.
         scores: The product's relevance of each chunk.
-        holders: Indices of the chunks that hold the answer.
+        scored_ms: What it took to find them.
+        holders: Indices of the chunks that hold the answer, those that tell it best
+            first; none for a question about what was not there.
     """
 
     text: str
     scores: Sequence[float]
+    scored_ms: float
     holders: Sequence[int]
+
+
+def holders_of(question: Question, memories: Sequence[ChunkMemory]) -> list[int]:
+    """Give the chunks that hold the answer: of each thing shown the best one first."""
+    ranked = []
+    for shown in question.shown:
+        overlaps = [(_overlap_s(memory, shown), n) for n, memory in enumerate(memories)]
+        held = sorted((pair for pair in overlaps if pair[0] > 0), key=_longest_first)
+        ranked.append([number for _, number in held])
+    turns = [n for turn in zip_longest(*ranked) for n in turn if n is not None]
+    return list(dict.fromkeys(turns))
+
+
+def _longest_first(pair: tuple[float, int]) -> tuple[float, int]:
+    overlap_s, number = pair
+    return -overlap_s, number
+
+
+def _overlap_s(memory: ChunkMemory, window: Window) -> float:
+    start_s, end_s = memory.id.start_ms / 1000, memory.id.end_ms / 1000
+    return min(end_s, window[1]) - max(start_s, window[0])
 
 
 def score(stream: Stream, text: str) -> list[float]:
@@ -88,13 +161,21 @@ def choose_random(stream: Stream, asked: Asked, k: int) -> tuple[Reading, ...]:
 
 
 def choose_oracle(stream: Stream, asked: Asked, k: int) -> tuple[Reading, ...]:
-    """Re-load the chunks that hold the answer, the first k of them."""
+    """Re-load the chunks that hold the answer, the best k of them."""
     return plan_for(stream, asked.holders[:k])
 
 
-def full(stream: Stream) -> list[KV]:
-    """Read everything, uncompressed."""
-    return [whole.kv for whole in stream.wholes]
+def choose_scored(stream: Stream, asked: Asked, k: int) -> tuple[Reading, ...]:
+    """Re-load what the product finds relevant."""
+    return plan(stream, asked.scores, k)
+
+
+def is_recalled(
+    stream: Stream, asked: Asked, readings: Sequence[Reading]
+) -> bool | None:
+    """Tell whether a re-loaded chunk holds the answer, None if there is none such."""
+    held = {stream.memories[number].id for number in asked.holders}
+    return any(r.is_evidence and r.chunk in held for r in readings) if held else None
 
 
 def level(stream: Stream, settings: LevelSettings) -> list[KV]:
@@ -104,12 +185,8 @@ def level(stream: Stream, settings: LevelSettings) -> list[KV]:
 
 def recent(stream: Stream, tokens: int) -> list[KV]:
     """Read the newest chunks only, uncompressed, as many as fit and at least one."""
-    runs: list[KV] = []
-    for whole in reversed(stream.wholes):
-        if runs and sum(r.num_tokens for r in runs) + whole.kv.num_tokens > tokens:
-            break
-        runs.insert(0, whole.kv)
-    return runs
+    count = max(1, tokens // stream.wholes[0].kv.num_tokens)
+    return [whole.kv for whole in stream.wholes[-count:]]
 
 
 def uniform(stream: Stream, tokens: int) -> list[KV]:
@@ -120,73 +197,41 @@ def uniform(stream: Stream, tokens: int) -> list[KV]:
 
 
 def flat(stream: Stream, tokens: int) -> list[KV]:
-    """Read everything at the one factor that costs as much as the mix."""
-    total = sum(whole.kv.num_tokens for whole in stream.wholes)
-    return level(stream, LevelSettings(HIGH.method, max(1.0, total / tokens)))
+    """Read everything, each chunk in as many tokens as the next, or one more."""
+    keep, count = METHODS[stream.setup.high.method], len(stream.wholes)
+    ends = [tokens * number // count for number in range(count + 1)]
+    return [
+        keep(whole, end - start)
+        for whole, (start, end) in zip(stream.wholes, pairwise(ends), strict=True)
+    ]
 
 
-def rekv(stream: Stream, text: str, tokens: int) -> list[KV]:
-    """Read the frames of full KV that each layer ranks highest, as ReKV does.
-
-    Per layer: mean pre-RoPE key of a frame times mean pre-RoPE query of the question,
-    key heads repeated to query heads, summed over heads (ICLR 2025; see its code).
-    """
-    queries = all_queries(stream.model, text, stream.sink)  # (L, Q, T, D)
-    frames = [kv for whole in stream.wholes for kv in split_frames(whole)]
-    means = torch.stack([f.keys.float().mean(dim=2) for f in frames])  # (n, L, H, D)
-    groups = queries.shape[1] // means.shape[2]
-    keys = means.repeat_interleave(groups, dim=2)  # (n, L, Q, D)
-    ranked = (keys * queries.float().mean(dim=2)).sum(dim=(2, 3))  # (n, L)
-    count = min(max(1, tokens // frames[0].num_tokens), len(frames))
-    best = ranked.topk(count, dim=0).indices.sort(dim=0).values  # (count, L)
-    return [_layered(frames, row) for row in best]
-
-
-def all_queries(model: VisionLanguageModel, text: str, sink: KV) -> Tensor:
-    """Give the pre-RoPE queries of a question in every head, (L, Q, T, D)."""
-    config = model.module.config.text_config
-    shape = (config.num_hidden_layers, config.num_attention_heads)
-    pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-    every = model.with_heads(pairs).question_queries(text, sink)
-    return every.view(*shape, *every.shape[1:])
+def fixed(stream: Stream) -> dict[Label, Callable[[], list[KV]]]:
+    """Give what makes each context that is the same whatever is asked."""
+    high, low = stream.setup.high, stream.setup.low
+    makers: dict[Label, Callable[[], list[KV]]] = {
+        Label("blind"): list,
+        Label("l_only", 0, low.factor): partial(level, stream, low),
+    }
+    for factor in sorted({*SHOWN_FACTORS, high.factor}):
+        settings = LevelSettings(high.method, factor)
+        makers[Label("h_only", factor)] = partial(level, stream, settings)
+    for k in TOP_K:
+        makers[Label("flat", 0, 0, k)] = partial(flat, stream, stream.mix_tokens(k))
+    most, tokens = max(TOP_K), stream.mix_tokens(max(TOP_K))
+    makers[Label("recent", 0, 1, most)] = partial(recent, stream, tokens)
+    makers[Label("uniform", 0, 1, most)] = partial(uniform, stream, tokens)
+    if len(stream.wholes) <= MAX_FULL_CHUNKS:
+        makers[Label("full", 0, 1)] = lambda: [w.kv for w in stream.wholes]
+    return makers
 
 
-def split_frames(whole: ChunkKV) -> list[KV]:
-    """Cut a chunk's KV into its temporal patches, each with its stamp and markers."""
-    count = whole.grid[0]
-    size = whole.kv.num_tokens // count
-    parts = []
-    for number in range(count):
-        part = slice(number * size, (number + 1) * size)
-        positions = whole.kv.positions[:, :, part]
-        start = positions[:, :1, :1]
-        span = whole.kv.span // count
-        keys, values = whole.kv.keys[:, :, part], whole.kv.values[:, :, part]
-        parts.append(KV(keys, values, positions - start, span))
-    return parts
-
-
-def _layered(frames: Sequence[KV], chosen: Tensor) -> KV:
-    """Build one run whose layers come from different frames, (L,) indices."""
-    picks = list(enumerate(chosen.tolist()))
-    return KV(
-        torch.stack([frames[i].keys[layer] for layer, i in picks]),
-        torch.stack([frames[i].values[layer] for layer, i in picks]),
-        torch.stack([frames[i].positions[layer] for layer, i in picks]),
-        frames[0].span,
-    )
-
-
-PLANNED: Mapping[str, Callable[[Stream, Asked, int], tuple[Reading, ...]]] = {
+CHOSEN: Mapping[str, Callable[[Stream, Asked, int], tuple[Reading, ...]]] = {
     "random": choose_random,
-    "bilevel": lambda stream, asked, k: plan(stream, asked.scores, k),
+    "bilevel": choose_scored,
     "oracle": choose_oracle,
 }
-
-
-def recall_at(asked: Asked, k: int) -> bool:
-    """Tell whether one of the k best-scored chunks holds the answer."""
-    order = sorted(
-        range(len(asked.scores)), key=lambda n: asked.scores[n], reverse=True
-    )
-    return bool(set(order[:k]) & set(asked.holders))
+NAMES = (
+    *("blind", "full", "h_only", "l_only", "recent", "uniform", "flat", "rekv"),
+    *CHOSEN,
+)

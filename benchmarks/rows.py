@@ -1,15 +1,19 @@
 """Trials to rows: accuracy with intervals, by context, type and age."""
 
-import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-RESAMPLES = 1000
+from benchmarks.contexts import Label
+from benchmarks.streams import AGES, WHOLE
+
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,92 +21,139 @@ class Trial:
     """One question in one context.
 
     Attributes:
-        seed: The stream.
-        context: Name of the context.
-        h_factor: Compression factor of what is read coarse, 0 for none.
-        k: Chunks re-loaded, 0 for none.
+        label: The context.
         type: Of the question.
         age: Bucket of how long ago it happened.
         is_right: Whether the answer was right.
-        is_recalled: Whether one of the k best-scored chunks holds the answer.
+        is_recalled: Whether a re-loaded chunk holds the answer, None if none is
+            re-loaded or none holds it.
         tokens: KV tokens read, sink left out.
         first_token_ms: From the question to its first token.
     """
 
-    seed: int
-    context: str
-    h_factor: float
-    k: int
+    label: Label
     type: str
     age: str
     is_right: bool
-    is_recalled: bool
+    is_recalled: bool | None
     tokens: int
     first_token_ms: float
 
 
-def summarise(
-    trials: Sequence[Trial], chunks: int, l_factor: float
-) -> list[dict[str, Any]]:
-    """Give a row per context, type and age, with `all` for the margins."""
-    cells: dict[tuple[Any, ...], list[Trial]] = defaultdict(list)
-    for trial in trials:
-        label = (trial.context, trial.h_factor, trial.k)
-        for type in (trial.type, "all"):
-            for age in (trial.age, "all"):
-                cells[*label, type, age].append(trial)
-    return [_row(key, cell, chunks, l_factor) for key, cell in sorted(cells.items())]
+@dataclass(frozen=True, slots=True)
+class StreamRun:
+    """What one stream gave.
+
+    Attributes:
+        seed: Its world.
+        chunks: Its length.
+        index_bytes: Of its index keys, all chunks together.
+        archive_bytes: Of its chunks in the archive.
+        trials: Every question in every context.
+    """
+
+    seed: int
+    chunks: int
+    index_bytes: int
+    archive_bytes: int
+    trials: tuple[Trial, ...]
 
 
-def _row(
-    key: tuple[Any, ...], cell: Sequence[Trial], chunks: int, l_factor: float
-) -> dict[str, Any]:
-    context, h_factor, k, type, age = key
+def summarise(runs: Sequence[StreamRun]) -> list[dict[str, Any]]:
+    """Give a row per length, context, type and age, with `all` for the margins."""
+    rows = []
+    for chunks in sorted({run.chunks for run in runs}):
+        streams = [run for run in runs if run.chunks == chunks]
+        total = chunks * len(streams)
+        per_chunk = {
+            "index_bytes_per_chunk": sum(r.index_bytes for r in streams) // total,
+            "archive_bytes_per_chunk": sum(r.archive_bytes for r in streams) // total,
+        }
+        rows += [row | per_chunk for row in _rows(streams, chunks)]
+    return rows
+
+
+def _rows(streams: Sequence[StreamRun], chunks: int) -> list[dict[str, Any]]:
+    cells: dict[tuple[Label, str, str], list[list[Trial]]] = defaultdict(
+        lambda: [[] for _ in streams]
+    )
+    for number, stream in enumerate(streams):
+        for trial in stream.trials:
+            for type in (trial.type, "all"):
+                for age in (trial.age, "all"):
+                    cells[trial.label, type, age][number].append(trial)
+    return [
+        asdict(label)
+        | {"chunks": chunks, "type": type, "age": age}
+        | _measured([trials for trials in cells[label, type, age] if trials], chunks)
+        for label, type, age in sorted(cells)
+    ]
+
+
+def _measured(by_stream: Sequence[Sequence[Trial]], chunks: int) -> dict[str, Any]:
+    cell = [trial for trials in by_stream for trial in trials]
+    recalled = [t.is_recalled for t in cell if t.is_recalled is not None]
     return {
-        "context": context,
-        "h_factor": h_factor,
-        "l_factor": l_factor,
-        "k": k,
-        "chunks": chunks,
-        "type": type,
-        "age": age,
         "n": len(cell),
         "accuracy": round(sum(t.is_right for t in cell) / len(cell), 4),
-        "ci": interval(cell),
-        "recall_at_k": round(sum(t.is_recalled for t in cell) / len(cell), 4),
+        "ci": interval([[t.is_right for t in trials] for trials in by_stream]),
+        "recall_at_k": round(sum(recalled) / len(recalled), 4) if recalled else None,
         "tokens_per_chunk": round(sum(t.tokens for t in cell) / len(cell) / chunks, 2),
-        "ttft_ms": round(sorted(t.first_token_ms for t in cell)[len(cell) // 2], 1),
+        "ttft_ms": round(float(np.median([t.first_token_ms for t in cell])), 1),
     }
 
 
-def interval(cell: Sequence[Trial]) -> list[float]:
+def interval(by_stream: Sequence[Sequence[bool]]) -> list[float]:
     """Give the 95 % interval of the accuracy, by a bootstrap over streams."""
-    by_seed: dict[int, list[bool]] = defaultdict(list)
-    for trial in cell:
-        by_seed[trial.seed].append(trial.is_right)
-    streams, dealer = list(by_seed.values()), random.Random(0)
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = dealer.choices(streams, k=len(streams))
-        total = sum(len(answers) for answers in drawn)
-        means.append(sum(sum(answers) for answers in drawn) / total)
-    means.sort()
-    return [round(means[int(RESAMPLES * q)], 4) for q in (0.025, 0.975)]
+    right = np.array([sum(answers) for answers in by_stream])
+    asked = np.array([len(answers) for answers in by_stream])
+    dealer = np.random.default_rng(0)
+    drawn = dealer.integers(len(right), size=(RESAMPLES, len(right)))
+    means: NDArray[np.float64] = right[drawn].sum(axis=1) / asked[drawn].sum(axis=1)
+    return [round(float(edge), 4) for edge in np.quantile(means, (0.025, 0.975))]
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the table: a row per context, a column per type."""
-    rows = [row for row in result["rows"] if row["age"] == "all"]
-    types = sorted({row["type"] for row in rows})
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a table per length: a row per context, a column per type and per age."""
     for chunks in sorted({row["chunks"] for row in rows}):
-        table = Table("context", "H", "k", "tok", *types, title=f"{chunks} chunks, %")
-        cells: dict[tuple[Any, ...], dict[str, Any]] = defaultdict(dict)
-        for row in rows:
-            if row["chunks"] == chunks:
-                key = (row["context"], row["h_factor"], row["k"])
-                cells[key][row["type"]] = row
-        for (context, factor, k), by_type in cells.items():
-            values = [f"{100 * by_type[t]['accuracy']:.0f}" for t in types]
-            tokens = f"{by_type['all']['tokens_per_chunk']:.1f}"
-            table.add_row(context, f"{factor:g}", str(k), tokens, *values)
-        Console(width=160).print(table)
+        here = [row for row in rows if row["chunks"] == chunks]
+        margins = margins_of(here)
+        heads = [f"{name}\nn={n}" for name, n in margins.items()]
+        table = Table("context", "tok", *heads, title=f"{chunks} chunks, % right")
+        for label, cells in by_label(here).items():
+            tokens = f"{cells['all']['tokens_per_chunk']:.1f}"
+            values = (
+                f"{100 * cells[name]['accuracy']:.0f}" if name in cells else ""
+                for name in margins
+            )
+            table.add_row(name_of(label), tokens, *values)
+        Console(width=200).print(table)
+
+
+def margins_of(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Give the questions in each margin: `all`, then the types, then the ages."""
+    counts: dict[str, int] = {}
+    for cells in by_label(rows).values():
+        counts |= {name: row["n"] for name, row in cells.items()}
+    ages = [f"age {age}" for age in (*AGES, WHOLE)]
+    types = sorted(counts.keys() - {"all", *ages})
+    return {name: counts[name] for name in ("all", *types, *ages) if name in counts}
+
+
+def by_label(rows: Sequence[dict[str, Any]]) -> dict[Label, dict[str, dict[str, Any]]]:
+    """Give each context's rows in a margin: by type, or by age as `age <age>`."""
+    found: dict[Label, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        label = Label(row["context"], row["h_factor"], row["l_factor"], row["k"])
+        if row["age"] == "all":
+            found[label][row["type"]] = row
+        elif row["type"] == "all":
+            found[label][f"age {row['age']}"] = row
+    return found
+
+
+def name_of(label: Label) -> str:
+    """Write a context's name with what tells it from its like."""
+    factor = f" {label.h_factor:g}x" if label.context == "h_only" else ""
+    chosen = f" k={label.k}" if label.k else ""
+    return f"{label.context}{factor}{chosen}"

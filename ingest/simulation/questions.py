@@ -26,7 +26,7 @@ Window = tuple[float, float]  # start and end, UTC
 NOT_SEEN = "not seen"
 NOTHING = "nothing"
 _STEP_S = 0.1
-_SIDE_S = 2.0  # what it takes to come into full view, or to leave it
+_SIDE_S = 3.0  # from full view to out of view takes up to two
 _NOW_S = 0.75  # before the end of what was watched: its last frame, and some
 _MOST_COUNTED = 9
 

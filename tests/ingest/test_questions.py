@@ -119,7 +119,7 @@ def test_a_question_knows_when_its_answer_is_shown_best() -> None:
         )
     )
     assert side.shown[0][0] == side.happened[0]
-    assert leave.shown[0] == (leave.happened[1] - 2, leave.happened[1])
+    assert leave.shown[0] == (leave.happened[1] - 3, leave.happened[1])
     assert order.shown == ((1005, 1013), (1030, 1038))
     assert len(count.shown) == int(count.answer)
     assert ask_all(visits, QuestionType.NOT_SEEN)[0].shown == ()

@@ -1,0 +1,189 @@
+"""One stream through the product's own path, and every question in every context.
+
+Chunks are prefilled, compressed and archived in a real Valkey; a question is scored,
+recalled, re-hydrated and decoded as the agent does it. What does not depend on the
+question is composed once per stream: the same cache, asked again and again.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from agent.vlm.generation import decode, decode_room
+from agent.vlm.model import VisionLanguageModel
+from benchmarks.contexts import (
+    CHOSEN,
+    NEWEST,
+    TOP_K,
+    UNBOUNDED,
+    Asked,
+    Label,
+    Setup,
+    Stream,
+    fixed,
+    holders_of,
+    is_recalled,
+    score,
+)
+from benchmarks.rekv import Frames, all_queries
+from benchmarks.rows import StreamRun, Trial
+from benchmarks.streams import Take, age_of
+from ingest.simulation.questions import Question
+from memory.kv import KV, ChunkId
+from memory.rehydration import MixedCache, compose
+from memory.resident import ResidentMemory
+from memory.store import MemoryStore
+
+MAX_NEW_TOKENS = 8
+CAMERA = "bench"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """A context ready to be asked.
+
+    Attributes:
+        label: Its name.
+        cache: Composed; each question gets a view of it of its own.
+        tokens: KV tokens in it, sink left out.
+        spent_ms: What finding and composing it took.
+        is_recalled: Whether a chunk that it re-loads holds the answer, None if it
+            re-loads none or no chunk holds it.
+    """
+
+    label: Label
+    cache: MixedCache
+    tokens: int
+    spent_ms: float
+    is_recalled: bool | None = None
+
+
+class Bench:
+    """One model and one memory, asked about stream after stream."""
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        store: MemoryStore,
+        setup: Setup,
+        wanted: frozenset[str],
+    ) -> None:
+        self.model, self.store, self.setup = model, store, setup
+        self.wanted = wanted
+        self.sink = model.prefill_sink()
+
+    async def run(self, take: Take, questions: Sequence[Question]) -> StreamRun:
+        """Watch a stretch of a world, then ask every question in every context."""
+        stream, num_bytes = await self._watch(take)
+        asked = [
+            Asked(q.text, *self._score(stream, q), holders_of(q, stream.memories))
+            for q in questions
+        ]
+        trials = self._ask_fixed(stream, take, questions)
+        for question, about in zip(questions, asked, strict=True):
+            trials += await self._ask_chosen(stream, take, question, about)
+        if "rekv" in self.wanted:
+            trials += self._ask_rekv(stream, take, questions)
+        await self.store.archive.forget(CAMERA, 1 << 52)
+        return StreamRun(take.world.seed, take.chunks, *num_bytes, tuple(trials))
+
+    async def _watch(self, take: Take) -> tuple[Stream, tuple[int, int]]:
+        """Remember a stretch; give it, and the bytes of its index and its archive."""
+        self.store.resident = ResidentMemory(UNBOUNDED, NEWEST)
+        wholes, index_bytes, archive_bytes = [], 0, 0
+        for frames in take.film():
+            whole = self.model.prefill(frames, [self.sink])
+            times = (round(frames.start_s * 1000), round(frames.end_s * 1000))
+            chunk = self.store.bilevel.compress_chunk(ChunkId(CAMERA, *times), whole)
+            stored = await self.store.remember(chunk)
+            archive_bytes += stored.high_bytes + stored.low_bytes
+            index_bytes += chunk.memory.index_keys.nbytes
+            wholes.append(whole)
+        memories = self.store.resident.chunks([CAMERA])
+        seed = take.world.seed
+        stream = Stream(self.model, self.sink, wholes, memories, seed, self.setup)
+        return stream, (index_bytes, archive_bytes)
+
+    def _score(
+        self, stream: Stream, question: Question
+    ) -> tuple[Sequence[float], float]:
+        if not self.wanted & CHOSEN.keys():
+            return [0.0] * len(stream.memories), 0.0
+        began = time.perf_counter()
+        scores = score(stream, question.text)
+        return scores, (time.perf_counter() - began) * 1000
+
+    def _ask_fixed(
+        self, stream: Stream, take: Take, questions: Sequence[Question]
+    ) -> list[Trial]:
+        texts = {question.text for question in questions}
+        room = max((self._room(text) for text in texts), default=0)
+        trials = []
+        for label, make in fixed(stream).items():
+            if label.context in self.wanted:
+                runs = make()
+                context = self._compose(label, runs, room, time.perf_counter())
+                trials += [self._trial(context, take, q) for q in questions]
+        return trials
+
+    async def _ask_chosen(
+        self, stream: Stream, take: Take, question: Question, asked: Asked
+    ) -> list[Trial]:
+        trials = []
+        high, low = self.setup.high.factor, self.setup.low.factor
+        for name in sorted(self.wanted & CHOSEN.keys()):
+            for k in TOP_K:
+                began = time.perf_counter()
+                readings = CHOSEN[name](stream, asked, k)
+                recalled = await self.store.recall(readings, stream.memories)
+                label, room = Label(name, high, low, k), self._room(question.text)
+                context = self._compose(label, recalled.runs, room, began)
+                scoring_ms = asked.scored_ms if name == "bilevel" else 0.0
+                context = replace(
+                    context,
+                    spent_ms=context.spent_ms + scoring_ms,
+                    is_recalled=is_recalled(stream, asked, readings),
+                )
+                trials.append(self._trial(context, take, question))
+        return trials
+
+    def _ask_rekv(
+        self, stream: Stream, take: Take, questions: Sequence[Question]
+    ) -> Iterator[Trial]:
+        frames, label = Frames.of(stream), Label("rekv", 0, 1, max(TOP_K))
+        for question in questions:
+            began = time.perf_counter()
+            queries = all_queries(self.model, question.text, self.sink)
+            runs = frames.read(queries, stream.mix_tokens(label.k))
+            context = self._compose(label, runs, self._room(question.text), began)
+            yield self._trial(context, take, question)
+
+    def _room(self, text: str) -> int:
+        return decode_room(self.model, text, MAX_NEW_TOKENS)
+
+    def _compose(
+        self, label: Label, runs: Sequence[KV], room: int, began: float
+    ) -> Context:
+        cache = compose([self.sink, *runs], self.model.rotary, room=room)
+        tokens = sum(run.num_tokens for run in runs)
+        return Context(label, cache, tokens, (time.perf_counter() - began) * 1000)
+
+    def _trial(self, context: Context, take: Take, question: Question) -> Trial:
+        began = time.perf_counter()
+        cache = replace(context.cache)  # its end is its own, its tensors are shared
+        ids, first_ms = [], 0.0
+        for token in decode(
+            self.model, cache, question.text, MAX_NEW_TOKENS, lambda: False
+        ):
+            first_ms = first_ms or (time.perf_counter() - began) * 1000
+            ids.append(token)
+        answer = str(self.model.tokenizer.decode(ids, skip_special_tokens=True))
+        return Trial(
+            context.label,
+            question.type.value,
+            age_of(question, take),
+            is_right=question.is_right(answer),
+            is_recalled=context.is_recalled,
+            tokens=context.tokens,
+            first_token_ms=context.spent_ms + first_ms,
+        )

@@ -1,0 +1,84 @@
+"""ReKV's retrieval (ICLR 2025) over the same chunks and model: a control.
+
+Per layer, the frames of full KV whose mean pre-RoPE key has the largest product with
+the mean pre-RoPE query of the question; key heads repeated to query heads, summed over
+heads (see its code).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agent.vlm.model import VisionLanguageModel, text_config
+from benchmarks.contexts import Stream
+from memory.kv import KV, ChunkKV
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """A stream cut into frames, each with its mean key.
+
+    Attributes:
+        kv: Of each frame.
+        means: Mean pre-RoPE key of each, (n, L, H, D).
+    """
+
+    kv: Sequence[KV]
+    means: Tensor
+
+    @classmethod
+    def of(cls, stream: Stream) -> "Frames":
+        """Cut a stream."""
+        kv = [frame for whole in stream.wholes for frame in split_frames(whole)]
+        return cls(kv, torch.stack([f.keys.float().mean(dim=2) for f in kv]))
+
+    def read(self, queries: Tensor, tokens: int) -> list[KV]:
+        """Give the frames that each layer ranks highest, in time order.
+
+        Args:
+            queries: Pre-RoPE, of the question in every head, (L, Q, T, D).
+            tokens: How many to read, at least one frame.
+        """
+        groups = queries.shape[1] // self.means.shape[2]
+        keys = self.means.repeat_interleave(groups, dim=2)  # (n, L, Q, D)
+        ranked = (keys * queries.float().mean(dim=2)).sum(dim=(2, 3))  # (n, L)
+        count = min(max(1, tokens // self.kv[0].num_tokens), len(self.kv))
+        best = ranked.topk(count, dim=0).indices.sort(dim=0).values  # (count, L)
+        return [_layered(self.kv, row) for row in best]
+
+
+def all_queries(model: VisionLanguageModel, text: str, sink: KV) -> Tensor:
+    """Give the pre-RoPE queries of a question in every head, (L, Q, T, D)."""
+    config = text_config(model.module.config)
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
+    every = model.with_heads(pairs).question_queries(text, sink)
+    return every.view(*shape, *every.shape[1:])
+
+
+def split_frames(whole: ChunkKV) -> list[KV]:
+    """Cut a chunk's KV into its temporal patches, each with its stamp and markers."""
+    count = whole.grid[0]
+    size = whole.kv.num_tokens // count
+    parts = []
+    for number in range(count):
+        part = slice(number * size, (number + 1) * size)
+        positions = whole.kv.positions[:, :, part]
+        start = positions[:, :1, :1]
+        span = whole.kv.span // count
+        keys, values = whole.kv.keys[:, :, part], whole.kv.values[:, :, part]
+        parts.append(KV(keys, values, positions - start, span))
+    return parts
+
+
+def _layered(frames: Sequence[KV], chosen: Tensor) -> KV:
+    """Build one run whose layers come from different frames, (L,) indices."""
+    picks = list(enumerate(chosen.tolist()))
+    return KV(
+        torch.stack([frames[i].keys[layer] for layer, i in picks]),
+        torch.stack([frames[i].values[layer] for layer, i in picks]),
+        torch.stack([frames[i].positions[layer] for layer, i in picks]),
+        frames[0].span,
+    )
