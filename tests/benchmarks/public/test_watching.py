@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -11,10 +12,9 @@ import torch
 
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
-from benchmarks.public.run import HIGH, LOW, MEMORY
 from benchmarks.public.watching import Context, Viewer, ViewSettings
 from ingest.frame import FrameChunk
-from memory.compression.bilevel import BiLevel
+from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
 from memory.kv import KV
 from memory.redis_archive import RedisArchive
@@ -22,6 +22,7 @@ from memory.resident import ResidentMemory
 from memory.spool import Spool
 from memory.store import MemoryStore
 
+HIGH, LOW, INDEX_KEYS = LevelSettings("novelty", 16), LevelSettings("value_norm", 2), 16
 VIEW = ViewSettings(fps=2.0, context_chunks=0, top_k=(1, 2))
 FRAME_TIMES = [n / 2 for n in range(20)]  # ten seconds at two frames a second
 
@@ -44,7 +45,7 @@ async def store(model: VisionLanguageModel) -> AsyncIterator[MemoryStore]:
                 archive,
                 spool,
                 ResidentMemory(1 << 30, 1),
-                BiLevel(HIGH, LOW, model.heads, MEMORY.index_keys),
+                BiLevel(HIGH, LOW, model.heads, INDEX_KEYS),
                 model.fingerprint,
                 model.device,
             )
@@ -143,20 +144,23 @@ async def test_l_kv_comes_back_from_the_archive_as_it_was_made(
 async def test_contexts_of_everything_are_left_out_when_they_do_not_fit(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
-    names: Callable[[dict[Context, Sequence[KV]]], set[str]]
-    names = lambda contexts: {context.name for context in contexts}  # noqa: E731
-    settings = ViewSettings(fps=2.0, context_chunks=0, full_tokens=150, top_k=(1,))
-    viewer = Viewer(model, store, settings)
-    await viewer.open(video)
-    await viewer.watch_until(4.0)
-    assert "full" in names(await read(viewer))
-    await viewer.watch_until()
-    assert names(await read(viewer)) == {"blind", "l_only", "h_only", "bilevel"}
-    settings = ViewSettings(fps=2.0, context_chunks=0, full_tokens=50, top_k=(1,))
-    viewer = Viewer(model, store, settings)
+    viewer = Viewer(model, store, VIEW)
     await viewer.open(video)
     await viewer.watch_until()
-    assert names(await read(viewer)) == {"blind", "h_only", "bilevel"}
+    everything = await read(viewer)
+    full, low = (tokens(everything[Context(name)]) for name in ("full", "l_only"))
+    left: dict[int, set[str]] = {}
+    for room in (full, full - 1, low, low - 1):
+        viewer = Viewer(model, store, replace(VIEW, full_tokens=room))
+        await viewer.open(video)
+        await viewer.watch_until()
+        left[room] = {c.name for c in everything} - {c.name for c in await read(viewer)}
+    assert left == {
+        full: set(),
+        full - 1: {"full"},
+        low: {"full"},
+        low - 1: {"full", "l_only"},
+    }
 
 
 async def test_another_video_begins_with_an_empty_memory(
