@@ -1,9 +1,9 @@
 """Which heads retrieve? Found from questions whose chunks are known.
 
-Most heads say nothing about where a thing was seen, and drown the few that do (DESIGN
-D5). Here heads are ranked by the reciprocal rank of the right chunk when each scores
-alone, and joined one by one as long as the set gets better on questions that it was not
-put together on. Scores are those of `memory.relevance`; ties count against a head.
+Most heads say nothing about where a thing was seen, and drown the few that do. Heads
+are ranked by the reciprocal rank of the right chunk, and sets of the best are compared
+on questions that they were not put together on. Scores are those of `memory.relevance`;
+ties count against a head.
 
     Q' heads        A  questions        C  chunks
 """
@@ -72,15 +72,14 @@ class Choice:
 
     Attributes:
         heads: Their numbers, best first.
-        alone: Reciprocal rank of each head that joined, scoring alone, in the order in
-            which they did; on the questions that heads are ranked by.
-        together: Reciprocal rank of the first one, two, ... of them on the questions
-            held out.
+        alone: Mean reciprocal rank of each, scoring alone, on the questions that heads
+            are ranked by.
+        together: That of all of them on the questions held out.
     """
 
     heads: tuple[int, ...]
     alone: tuple[float, ...]
-    together: tuple[float, ...]
+    together: float
 
 
 def ranks(scores: Tensor, holders: Tensor) -> Tensor:
@@ -121,24 +120,23 @@ def score_each_head(
 def choose_heads(ranking: Trials, held_out: Trials) -> Choice:
     """Choose few heads that find the right chunk together.
 
-    Heads join greedily on `ranking`. Of the sets so made the smallest is chosen that is
-    not surely worse than the best one on `held_out`: by less than one standard error of
-    the difference, question by question.
+    Compared are the first one, two, ... heads in two orders, both of `ranking`: by how
+    well each does alone, and as each adds most to those before it. Of these sets the
+    smallest is chosen that is not surely worse than the best one on `held_out`: by no
+    more than one standard error of the difference, question by question.
     """
     alone = (1 / ranks(ranking.scores, ranking.holders[:, None])).mean(dim=0)  # (Q',)
-    order = _join_greedily(ranking, alone)
-    found = torch.stack(
-        [1 / held_out.ranks_of(order[: n + 1]) for n in range(len(order))]
-    )  # (sets, A)
+    best_alone = alone.topk(min(SHORT_LIST, len(alone))).indices.tolist()
+    orders = (best_alone[:MOST_HEADS], _join_greedily(ranking, best_alone))
+    sets = [order[: n + 1] for n in range(MOST_HEADS) for order in orders]
+    found = torch.stack([1 / held_out.ranks_of(heads) for heads in sets])  # (sets, A)
     together = found.mean(dim=1)
     missed = found[together.argmax()] - found  # (sets, A)
     error = missed.std(dim=1, correction=0) / missed.shape[1] ** 0.5
-    enough = int((missed.mean(dim=1) <= error).nonzero()[0]) + 1
-    return Choice(
-        tuple(order[:enough]),
-        tuple(alone[order].tolist()),
-        tuple(together.tolist()),
-    )
+    good = (missed.mean(dim=1) <= error).nonzero().flatten().tolist()
+    place = min(good, key=lambda n: (len(sets[n]), -together[n].item()))
+    chosen = sets[place]
+    return Choice(tuple(chosen), tuple(alone[chosen].tolist()), together[place].item())
 
 
 def recall_at(found: Tensor, counts: Iterable[int]) -> dict[str, float]:
@@ -148,9 +146,8 @@ def recall_at(found: Tensor, counts: Iterable[int]) -> dict[str, float]:
     }
 
 
-def _join_greedily(ranking: Trials, alone: Tensor) -> list[int]:
-    """Give heads in the order in which each adds most, until none adds anything."""
-    listed = alone.topk(min(SHORT_LIST, len(alone))).indices  # (M,)
+def _join_greedily(ranking: Trials, listed: Sequence[int]) -> list[int]:
+    """Order heads as each adds most to those before it, until none adds anything."""
     scores = ranking.scores[:, listed]  # (A, M, C)
     chosen: list[int] = []
     current = torch.zeros_like(scores[:, 0])  # (A, C)
@@ -162,6 +159,6 @@ def _join_greedily(ranking: Trials, alone: Tensor) -> list[int]:
         if gains[place] <= best:
             break
         best = gains[place].item()
-        chosen.append(int(listed[place]))
+        chosen.append(listed[place])
         current = joined[:, place]
     return chosen
