@@ -18,6 +18,7 @@ from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
 from memory.kv import KV
 from memory.redis_archive import RedisArchive
+from memory.relevance import score_chunks
 from memory.resident import ResidentMemory
 from memory.spool import Spool
 from memory.store import MemoryStore
@@ -126,6 +127,25 @@ async def test_contexts_read_what_they_are_named_after(
     assert one[-1] == low[-1]  # the newest is read fine whatever is asked
     assert sum(got == fine for got, fine in zip(one, low, strict=True)) in {1, 2}
     assert sum(high) < sum(one) < sum(low)
+
+
+async def test_the_mix_reloads_the_chunks_that_relevance_ranks_first(
+    model: VisionLanguageModel, store: MemoryStore, video: Path
+) -> None:
+    viewer = Viewer(model, store, replace(VIEW, chunk_frames=2))
+    await viewer.open(video)
+    await viewer.watch_until()
+    memories = store.resident.chunks(["video"])
+    queries = model.question_queries("where?", model.prefill_sink())
+    ranked = score_chunks(queries, memories, model.heads).argsort(descending=True)
+    runs = (await read(viewer))[Context("bilevel", 2)]
+    fine = {
+        number
+        for number, (run, memory) in enumerate(zip(runs, memories, strict=True))
+        if run.num_tokens == memory.low_tokens
+    }
+    assert len(memories) == 10
+    assert fine == {*ranked[:2].tolist(), 9}
 
 
 async def test_l_kv_comes_back_from_the_archive_as_it_was_made(
