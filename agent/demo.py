@@ -31,6 +31,8 @@ SPEED = 20  # how much faster than life the backlog is watched
 CAUGHT_UP_S = 10.0  # a camera whose newest chunk is this new has watched its backlog
 MIN_CHUNKS = 3
 NUM_QUESTIONS = 4  # three, and one more after the restart
+TOP_K = 4  # chosen on validation worlds
+MAX_NEW_TOKENS = 16
 OWN_QUESTIONS = (
     "What is happening now?",
     "What did the camera see first?",
@@ -86,13 +88,11 @@ async def run_demo(settings: DemoSettings, out: Console) -> None:
         config = _write_config(Path(folder), settings)
         mqtt = load_config(config).mqtt.settings()
         record = Record()
-        began_s = time.time() - (0 if settings.video else BACKLOG_S)
 
         out.rule("watching")
         async with running_agent(config, mqtt):
             await _watch(mqtt, record, settings, out)
-            seen_s = min(_seen_until(state) for state in record.cameras.values())
-            questions = _questions(settings, (began_s, seen_s))
+            questions = _questions(settings, record.cameras)
             out.rule("asking, over MQTT")
             for question in questions[:-1]:
                 await _put(question, mqtt, record, out, after_restart=False)
@@ -115,12 +115,12 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
     if settings.video is None:
         cameras = {
             name: {
-                "address": f"simulated:seed={seed}&size=256&fps=2"
+                "address": f"simulated:seed={world.seed}&size=256&fps=2"
                 f"&backlog_s={BACKLOG_S}&speed={SPEED}",
                 "fps": 2,
                 "realtime": False,
             }
-            for name, seed in _seeds(settings).items()
+            for name, world in worlds_of(settings.seed).items()
         }
     else:
         local = Path(settings.video)
@@ -131,10 +131,10 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
         "cameras": cameras,
         "model": {
             "name": settings.model,
-            "max_new_tokens": 16,
+            "max_new_tokens": MAX_NEW_TOKENS,
             "context_chunks": 0,  # as the built-in model was trained
         },
-        "memory": {"top_k": 4},  # chosen on validation worlds
+        "memory": {"top_k": TOP_K},
         "mqtt": {"url": "embedded", "embedded_port": free_port()},
         "log": {"level": "info", "format": "json"},
     }
@@ -143,18 +143,22 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
     return path
 
 
-def _seeds(settings: DemoSettings) -> dict[str, int]:
-    return {"garden": 2 * settings.seed, "street": 2 * settings.seed + 1}
+def worlds_of(seed: int) -> dict[str, World]:
+    """Give the worlds that the demo's cameras show."""
+    return {"garden": World(2 * seed), "street": World(2 * seed + 1)}
 
 
 def _questions(
-    settings: DemoSettings, window: tuple[float, float]
+    settings: DemoSettings, states: dict[str, dict[str, Any]]
 ) -> list[DemoQuestion]:
     """Give three questions and one more for after the restart."""
     if settings.video is not None:
         return [DemoQuestion(text, "video") for text in OWN_QUESTIONS]
-    worlds = {name: World(seed) for name, seed in _seeds(settings).items()}
-    questions = questions_about(worlds, window, NUM_QUESTIONS, settings.seed)
+    watched = {name: state for name, state in states.items() if state["chunks"]}
+    shown = worlds_of(settings.seed)
+    worlds = {name: shown[name] for name in watched}
+    windows = {name: _watched(state) for name, state in watched.items()}
+    questions = questions_about(worlds, windows, NUM_QUESTIONS, settings.seed)
     if len(questions) < NUM_QUESTIONS:
         raise DemoError("too little was watched to ask about; give --watch-s more")
     return questions
@@ -190,22 +194,25 @@ async def _watch(
 
 
 def _has_seen_enough(record: Record, settings: DemoSettings) -> bool:
-    expected = 1 if settings.video else len(_seeds(settings))
+    expected = 1 if settings.video else len(worlds_of(settings.seed))
     cameras = record.cameras.values()
     return len(cameras) == expected and all(_is_caught_up(s) for s in cameras)
+
+
+def _watched(state: dict[str, Any]) -> tuple[float, float]:
+    """Give the UTC from and up to which a camera's chunks are remembered."""
+    start, _, end = str(state["last_chunk"]).partition("-")
+    length_s = (int(end) - int(start)) / 1000
+    return int(end) / 1000 - state["chunks"] * length_s, int(end) / 1000
 
 
 def _is_caught_up(state: dict[str, Any]) -> bool:
     if state["state"] == "ended":
         return bool(state["chunks"])
-    age_s = time.time() - _seen_until(state)
-    return state["chunks"] >= MIN_CHUNKS and age_s < CAUGHT_UP_S
-
-
-def _seen_until(state: dict[str, Any]) -> float:
-    """Give the UTC up to which a camera's chunks are remembered, 0 before the first."""
-    _, _, end_ms = str(state["last_chunk"]).partition("-")
-    return int(end_ms or 0) / 1000
+    if state["chunks"] < MIN_CHUNKS:
+        return False
+    _, seen_until_s = _watched(state)
+    return time.time() - seen_until_s < CAUGHT_UP_S
 
 
 async def _put(

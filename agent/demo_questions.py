@@ -1,10 +1,14 @@
 """Questions about simulated cameras, with answers from the world's own log."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ingest.simulation.visit import Visit
+from ingest.simulation.questions import Question, QuestionType, Window, ask
 from ingest.simulation.world import World
+
+TYPES = (QuestionType.COLOUR, QuestionType.SIDE, QuestionType.KIND)
+_TRIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,52 +18,54 @@ class DemoQuestion:
     Attributes:
         text: What is asked.
         camera: The camera it is about.
-        expected: The word the answer must hold, None where the truth is not known.
-        happened_s: UTC at which what is asked about came into view, None likewise.
+        truth: The question with its answer, None where that is not known.
     """
 
     text: str
     camera: str
-    expected: str | None = None
-    happened_s: float | None = None
+    truth: Question | None = None
+
+    @property
+    def expected(self) -> str | None:
+        """The right answer; None where it is not known."""
+        return None if self.truth is None else self.truth.answer
+
+    @property
+    def happened_s(self) -> float | None:
+        """UTC from which what is asked about may be in view; None likewise."""
+        if self.truth is None or self.truth.happened is None:
+            return None
+        return self.truth.happened[0]
 
     def is_right(self, answer: str) -> bool | None:
-        """Tell whether an answer holds the truth; None where it is not known."""
-        if self.expected is None:
-            return None
-        words = answer.lower().replace(".", " ").replace(",", " ").split()
-        return self.expected in words
+        """Judge an answer as the simulation does; None where the truth is not known."""
+        return None if self.truth is None else self.truth.is_right(answer)
 
 
 def questions_about(
-    worlds: dict[str, World], window: tuple[float, float], count: int, seed: int
+    worlds: Mapping[str, World],
+    windows: Mapping[str, Window],
+    count: int,
+    seed: int,
 ) -> list[DemoQuestion]:
-    """Make questions about visits that lie wholly in a window, each about another one.
+    """Ask about visits that were watched from beginning to end, each about another one.
 
     Args:
         worlds: Cameras by name.
-        window: Start and end, UTC.
+        windows: Start and end, UTC, of what was watched of each.
         count: How many; fewer if too little happened.
         seed: Which ones.
     """
-    visits = [
-        (camera, visit)
-        for camera, world in sorted(worlds.items())
-        for visit in world.visits(*window)
-        if visit.plate and window[0] <= visit.enter_s and visit.leave_s <= window[1]
-    ]
     dealer = random.Random(seed)
-    chosen = dealer.sample(visits, min(count, len(visits)))
-    return [
-        _ask_about(camera, visit, number)
-        for number, (camera, visit) in enumerate(chosen)
-    ]
-
-
-def _ask_about(camera: str, visit: Visit, number: int) -> DemoQuestion:
-    text, expected = (
-        (f"What colour was the {visit.kind} with number #{visit.plate}?", visit.colour),
-        (f"From which side did #{visit.plate} come?", visit.enters_from),
-        (f"What kind of thing was #{visit.plate}?", visit.kind),
-    )[number % 3]
-    return DemoQuestion(text, camera, str(expected), visit.enter_s)
+    found: dict[tuple[str, object], DemoQuestion] = {}
+    for _ in range(_TRIES):
+        if len(found) == count:
+            break
+        camera = dealer.choice(sorted(worlds))
+        visits = worlds[camera].visits(*windows[camera])
+        type = TYPES[len(found) % len(TYPES)]
+        truth = ask(visits, [windows[camera]], type, dealer)
+        if truth is not None:
+            question = DemoQuestion(truth.text, camera, truth)
+            found.setdefault((camera, truth.happened), question)
+    return list(found.values())
