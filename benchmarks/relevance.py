@@ -143,8 +143,9 @@ class Stream:
 
 
 def frame_means(whole: ChunkKV) -> Tensor:
-    """Give the mean key of each frame of a chunk in each head, (L * H, F, D)."""
-    by_frame = whole.kv.keys.float().unflatten(2, (whole.grid[0], -1))
+    """Give the mean visual key of each frame in each head, (L * H, F, D)."""
+    visual = whole.kv.keys[:, :, whole.visual_tokens].float()  # (L, H, V, D)
+    by_frame = visual.unflatten(2, (whole.grid[0], -1))
     means: Tensor = by_frame.mean(dim=3).flatten(0, 1)
     return means
 

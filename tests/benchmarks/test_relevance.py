@@ -63,10 +63,11 @@ def test_bytes_count_heads_keys_and_what_few_bits_need_beside(stream: Stream) ->
     assert {method: bytes_per_chunk(method, stream) for method in of} == of
 
 
-def test_the_mean_key_of_a_frame_is_that_of_its_tokens(stream: Stream) -> None:
+def test_the_mean_key_of_a_frame_is_that_of_its_visual_tokens(stream: Stream) -> None:
     whole = stream.wholes[0]
-    size = whole.kv.num_tokens // whole.grid[0]
-    third = whole.kv.keys[1, 0, 2 * size : 3 * size].mean(dim=0)
+    size = len(whole.visual_tokens) // whole.grid[0]
+    tokens = whole.visual_tokens[2 * size : 3 * size]
+    third = whole.kv.keys[1, 0, tokens].mean(dim=0)
     torch.testing.assert_close(frame_means(whole)[2, 2], third)
 
 
