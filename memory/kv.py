@@ -122,6 +122,8 @@ class ChunkKV:
         grid: Visual tokens as (frames, rows, columns); V is their product.
         pinned_tokens: Indices of the tokens every level keeps: the chunk's first time
             stamp, (P,), int64.
+        summaries: Indices of each set of summary tokens, int64, from a model that was
+            trained to write them.
     """
 
     kv: KV
@@ -129,6 +131,7 @@ class ChunkKV:
     features: Tensor
     grid: tuple[int, int, int]
     pinned_tokens: Tensor
+    summaries: tuple[Tensor, ...] = ()
 
     def __post_init__(self) -> None:
         frames, rows, columns = self.grid

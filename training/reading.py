@@ -58,6 +58,19 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstLayer:
+    """What the first layer makes of a chunk.
+
+    Attributes:
+        hidden: Hidden states after it, (G, N, S, C).
+        looks: Log of its attention within the chunk, (G, N, H, S, S).
+    """
+
+    hidden: Tensor
+    looks: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Questions to streams, as tokens.
 
@@ -87,7 +100,7 @@ class Glance:
 
 def watch(
     model: Qwen3VLTextModel, sink_ids: Tensor, chunks: Tensor, places: Places
-) -> tuple[list[Past], Tensor]:
+) -> tuple[list[Past], FirstLayer]:
     """Prefill the sink, then all chunks, each behind the sink alone.
 
     Args:
@@ -97,7 +110,7 @@ def watch(
         places: Where their tokens stand.
 
     Returns:
-        The past of every layer, and the chunks' hidden states after the first layer.
+        The past of every layer, and how the chunks fare in the first.
     """
     streams, number, tokens, size = chunks.shape
     sink = model.embed_tokens(sink_ids)[None]  # (1, K, C)
@@ -107,7 +120,6 @@ def watch(
     at_chunk = _cos_sin(model, places.chunk + count)
     sink_mask, mask = _causal(count, 0), _causal(tokens, count)
     pasts: list[Past] = []
-    first = hidden
     for number_of, layer in enumerate(model.layers):
         sink_q, sink_k, sink_v = _project(layer, sink)
         query, key, value = _project(layer, hidden)  # (G N, H, S, D)
@@ -122,11 +134,13 @@ def watch(
         many = len(hidden)
         keys = torch.cat((turned.expand(many, -1, -1, -1), _rotate(key, at_chunk)), 2)
         values = torch.cat((sink_v.expand(many, -1, -1, -1), value), 2)
-        hidden = _finish(
-            layer, hidden, _mix(_rotate(query, at_chunk), keys, values, mask)
-        )
-        first = hidden if number_of == 0 else first
-    return pasts, first.view(streams, number, tokens, size)
+        turned_query = _rotate(query, at_chunk)
+        hidden = _finish(layer, hidden, _mix(turned_query, keys, values, mask))
+        if number_of == 0:
+            looks = _attend(turned_query, keys, mask).float().log_softmax(dim=-1)
+            looks = looks[..., count:].unflatten(0, (streams, number))
+            first = FirstLayer(hidden.view(streams, number, tokens, size), looks)
+    return pasts, first
 
 
 def read(
@@ -135,6 +149,7 @@ def read(
     places: Places,
     spread: Spread,
     asked: Asked,
+    unseen: Tensor | None = None,
 ) -> tuple[Tensor, Glance]:
     """Run questions over their streams' composed caches.
 
@@ -144,6 +159,7 @@ def read(
         places: As given to `watch`.
         spread: Where the chunks stand.
         asked: The questions.
+        unseen: Tokens of the chunks that questions do not read, (G, N S).
 
     Returns:
         Hidden states at `asked.answer_places` after the last norm, (G, Q, A, C), and
@@ -156,6 +172,10 @@ def read(
     at_question = _cos_sin(model, behind.expand(3, -1, -1))
     at_question = tuple(part[:, None, None] for part in at_question)
     mask = _causal(tokens, 0)
+    past_mask = torch.zeros(1, 1)
+    if unseen is not None:
+        past_mask = torch.zeros(unseen.shape).masked_fill(unseen, -torch.inf)
+        past_mask = functional.pad(past_mask, (count, 0))
     hidden = model.embed_tokens(asked.ids)  # (G, Q, T, C)
     for layer, past in zip(model.layers, pasts, strict=True):
         query, key, value = _project(layer, hidden)  # (G, Q, H, T, D)
@@ -169,7 +189,8 @@ def read(
                 2, asked.answer_places[..., None].expand(-1, -1, -1, hidden.shape[3])
             )
             mask = mask[asked.answer_places][:, :, None]  # (G, Q, 1, A, T)
-        mixed, logits = _read_past(query, (key, value), past, at_past, mask)
+        masks = (past_mask[:, None, None, None], mask)
+        mixed, logits = _read_past(query, (key, value), past, at_past, masks)
         hidden = _finish(layer, hidden, mixed)
         if layer is model.layers[GLANCE_LAYER]:
             at = asked.key_places[:, None, :, None, None]
@@ -195,7 +216,7 @@ def _read_past(
     own: tuple[Tensor, Tensor],
     past: Past,
     at_past: tuple[Tensor, Tensor],
-    mask: Tensor,
+    masks: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Attend to the cache and to the question's own tokens; give the logits too."""
     streams, questions, heads, tokens, size = query.shape
@@ -212,8 +233,8 @@ def _read_past(
     query = query * size**-0.5
     flat = query.transpose(1, 2).reshape(streams, heads, questions * tokens, size)
     far = (flat @ keys.transpose(-1, -2)).view(streams, heads, questions, tokens, -1)
-    near = (query @ own[0].transpose(-1, -2) + mask).transpose(1, 2)
-    logits = torch.cat((far, near), dim=-1)  # (G, H, Q, T, K + N S + T)
+    near = (query @ own[0].transpose(-1, -2) + masks[1]).transpose(1, 2)
+    logits = torch.cat((far + masks[0], near), dim=-1)  # (G, H, Q, T, K + N S + T)
     weights = logits.softmax(dim=-1).to(values.dtype)
     split = [keys.shape[2], near.shape[-1]]
     far, near = weights.split(split, dim=-1)  # (G, H, Q, T, ...)
@@ -236,8 +257,12 @@ def _project(layer: Qwen3VLTextDecoderLayer, hidden: Tensor) -> list[Tensor]:
 
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask
-    return logits.softmax(dim=-1).to(value.dtype) @ value
+    return _attend(query, key, mask).softmax(dim=-1).to(value.dtype) @ value
+
+
+def _attend(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+    """Give the logits of attention."""
+    return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask
 
 
 def _finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Tensor:

@@ -37,7 +37,13 @@ class Spread:
     @classmethod
     def natural(cls, streams: int, chunks: int, span: int) -> "Spread":
         """Stand chunk behind chunk, each as wide as it is."""
-        return cls._of(np.full((streams, chunks), span), np.zeros((streams, chunks)))
+        return cls.close(torch.full((streams, chunks), span))
+
+    @classmethod
+    def close(cls, widths: Tensor) -> "Spread":
+        """Stand chunk behind chunk, each as wide as is said, (G, N)."""
+        taken = widths.cumsum(dim=1)
+        return cls(taken - widths, widths, taken[:, -1])
 
     @classmethod
     def deal(

@@ -14,16 +14,15 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     Qwen3VLVisionModel,
 )
 
-from agent.vlm.prompt import Prompt
-from agent.vlm.qwen3_vl import ChunkLayout, lay_out, time_stamp
 from ingest.simulation.visit import Colour, Kind
+from training.clock import ClockJudge
 from training.footage import PAIRS_PER_CHUNK, Footage
 from training.glance import GlanceJudge
-from training.labels import CELLS
 from training.loop import Loop, Schedule
-from training.reading import Glance, Places, read, watch
+from training.reading import FirstLayer, Glance, Past, read, watch
 from training.spread import Spread
 from training.streams import Lesson, Teacher
+from training.template import Template
 from training.vision import Heads, see
 from training.vision_stage import unpack
 
@@ -43,25 +42,30 @@ _CURRICULUM = (  # part of the steps, lengths of streams
     (0.15, (16, 32, 64, 128)),
 )
 _CLOCK_WEIGHT = 0.15
-_CLOCK = (24, 60, 60)
 _LOOKS_WEIGHT, _FACTS_WEIGHT = 0.3, 0.2
 _FORGET = 0.97  # per step, of the accuracy shown
 
 
 @dataclass(frozen=True, slots=True)
 class Curriculum:
-    """Longer streams by and by."""
+    """Longer streams by and by.
+
+    Attributes:
+        steps: How many there are.
+        begun: Part of the curriculum that is taken as done before the first.
+    """
 
     steps: int
+    begun: float = 0.0
 
     def length(self, step: int) -> int:
         """Give the chunks of a stream at a step."""
-        begun = 0.0
-        lengths = _CURRICULUM[0][1]
+        done = self.begun + (1 - self.begun) * step / self.steps
+        start, lengths = 0.0, _CURRICULUM[0][1]
         for part, next_lengths in _CURRICULUM:
-            if step >= begun * self.steps:
+            if done >= start:
                 lengths = next_lengths
-            begun += part
+            start += part
         return lengths[step % len(lengths)]
 
 
@@ -75,14 +79,23 @@ def scale_features(tower: Qwen3VLVisionModel, footage: Footage) -> None:
         tower.merger.linear_fc2.bias.mul_(factor)
 
 
-@torch.inference_mode()
-def cache_features(tower: Qwen3VLVisionModel, footage: Footage) -> Tensor:
-    """Run all footage through the tower, (worlds, pairs, 16, C), bfloat16."""
-    rows = []
-    for world in track(footage.patches, "visual features"):
-        with torch.autocast("cpu", torch.bfloat16):
-            rows.append(see(tower, unpack(torch.from_numpy(world))).bfloat16())
-    return torch.stack(rows)
+def cache_features(tower: Qwen3VLVisionModel, footage: Footage, folder: Path) -> Tensor:
+    """Run all footage through the tower, (worlds, pairs, 16, C), bfloat16.
+
+    They are kept in a file of the folder, for a run that goes on.
+    """
+    path = folder / "features.pt"
+    if not path.exists():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            rows = [
+                see(tower, unpack(torch.from_numpy(world))).bfloat16()
+                for world in track(footage.patches, "visual features")
+            ]
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(torch.stack(rows), path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+    features: Tensor = torch.load(path, weights_only=True, mmap=True)
+    return features
 
 
 @torch.no_grad()
@@ -128,79 +141,82 @@ class TextStage:
         seen: tuple[Tensor, Tensor],
         curriculum: Curriculum,
     ) -> None:
-        self._model: Qwen3VLTextModel = module.model.language_model
+        self.model: Qwen3VLTextModel = module.model.language_model
         self._teacher, self._curriculum = teacher, curriculum
-        self._seed = teacher.seed
         self._features, self._labels = seen[0], seen[1].long()
-        self._template = Template(module, tokenizer)
+        self.template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
-        self.clock = nn.Linear(size, sum(_CLOCK))
+        self.clock = ClockJudge(size, self.template.layout)
         self.glance = GlanceJudge(size)
-        self._shown: dict[str, float] = {}
+        self.shown: dict[str, float] = {}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of one step and the running accuracy by type."""
+        lesson, rng = self.deal(step)
+        places = self.template.places
+        spread = Spread.deal(rng, *lesson.chunks.shape, places.span)
+        with torch.autocast("cpu", torch.bfloat16):
+            pasts, first = self.watch(lesson)
+            hidden, glance = read(self.model, pasts, places, spread, lesson.asked)
+            clock = self.clock(first, lesson.stamps)
+            loss = self.judge(hidden, lesson)
+        looks, facts = self._judge_glance(glance, lesson)
+        self._note("looks", looks.item())
+        self._note("facts", facts.item())
+        self._note("clock", clock.item())
+        helped = _CLOCK_WEIGHT * clock + _LOOKS_WEIGHT * looks + _FACTS_WEIGHT * facts
+        return loss + helped, dict(self.shown)
+
+    def deal(self, step: int) -> tuple[Lesson, np.random.Generator]:
+        """Give the lesson of a step, and what further chance it needs."""
         length = self._curriculum.length(step)
         streams = max(1, _CHUNKS_PER_STEP // length)
         questions = min(_QUESTIONS_PER_STEP, _QUESTIONS_TIMES_CHUNKS // length)
         questions = max(_FEWEST_QUESTIONS, questions) // streams
+        self.shown["chunks"] = length
         lesson = self._teacher.deal(step, streams, length, questions)
-        span = self._template.places.span
-        rng = np.random.default_rng((self._seed, 2, step))
-        spread = Spread.deal(rng, streams, length, span)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, first, glance = self.answer(lesson, spread)
-            clock = self._judge_clock(first, lesson.stamps)
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, -2), lesson.answers.flatten(), ignore_index=-100
-        )
-        looks, facts = self._judge_glance(glance, lesson)
-        self._note("answers", loss.item())
-        self._note("looks", looks.item())
-        self._note("facts", facts.item())
-        self._note("clock", clock.item())
-        self._note_right(logits, lesson)
-        figures = {"chunks": float(length), "loss": loss.item(), **self._shown}
-        helped = _CLOCK_WEIGHT * clock + _LOOKS_WEIGHT * looks + _FACTS_WEIGHT * facts
-        return loss + helped, figures
+        return lesson, np.random.default_rng((self._teacher.seed, 2, step))
 
-    def answer(self, lesson: Lesson, spread: Spread) -> tuple[Tensor, Tensor, Glance]:
-        """Give logits (G, Q, A, words), the chunks' first states, and the glances."""
-        ids = self._template.chunk_ids(lesson.stamps)  # (G, N, S)
-        visual = self._template.layout.visual_tokens
+    def watch(self, lesson: Lesson) -> tuple[list[Past], FirstLayer]:
+        """Prefill a lesson's chunks from cached features."""
+        ids = self.template.chunk_ids(lesson.stamps)  # (G, N, S)
         pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
         pairs = pairs + torch.arange(PAIRS_PER_CHUNK)  # (G, N, pairs)
         seen = self._features[lesson.worlds[..., None], pairs].flatten(2, 3)
-        chunks = self._model.embed_tokens(ids)
+        chunks = self.model.embed_tokens(ids)
+        visual = self.template.layout.visual_tokens
         chunks = chunks.index_copy(2, visual, seen.to(chunks.dtype))  # (G, N, S, C)
-        places, sink = self._template.places, self._template.sink_ids
-        pasts, first = watch(self._model, sink, chunks, places)
-        hidden, glance = read(self._model, pasts, places, spread, lesson.asked)
-        words = self._model.embed_tokens.weight
-        return functional.linear(hidden, words), first, glance
+        template = self.template
+        return watch(self.model, template.sink_ids, chunks, template.places)
+
+    def judge(self, hidden: Tensor, lesson: Lesson) -> Tensor:
+        """Give the loss of the answers, and note which are right.
+
+        Args:
+            hidden: Where answers are given, (G, Q, A, C).
+            lesson: What was asked.
+        """
+        logits = functional.linear(hidden, self.model.embed_tokens.weight)
+        loss = functional.cross_entropy(
+            logits.float().flatten(0, -2), lesson.answers.flatten(), ignore_index=-100
+        )
+        self._note("answers", loss.item())
+        self._note_right(logits, lesson)
+        return loss
 
     def _judge_glance(self, glance: Glance, lesson: Lesson) -> tuple[Tensor, Tensor]:
         pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
         pairs = pairs + torch.arange(PAIRS_PER_CHUNK)
         labels = self._labels[lesson.worlds[..., None], pairs]  # (G, N, pairs, V, A)
         chunk = torch.arange(lesson.chunks.shape[1])[:, None]
-        visual = chunk * len(self._template.layout.token_ids)
-        visual = (visual + self._template.layout.visual_tokens).flatten()
-        sink = torch.arange(len(self._template.sink_ids))
+        visual = chunk * len(self.template.layout.token_ids)
+        visual = (visual + self.template.layout.visual_tokens).flatten()
+        sink = torch.arange(len(self.template.sink_ids))
         kept = torch.cat((sink, len(sink) + visual))
         seen = Glance(glance.looks[..., kept], glance.finds)
         return self.glance(
             seen, lesson.keys, labels.flatten(1, 3), lesson.stamps.flatten(1)
         )
-
-    def _judge_clock(self, first: Tensor, stamps: Tensor) -> Tensor:
-        """Ask each visual token, after one layer, what time it is."""
-        visual = self._template.layout.visual_tokens
-        told = self.clock(first[:, :, visual]).float().flatten(0, 2)
-        each = stamps.repeat_interleave(CELLS * CELLS, dim=2).flatten()
-        wanted = (each // 3600 % 24, each // 60 % 60, each % 60)
-        parts = zip(told.split(_CLOCK, dim=-1), wanted, strict=True)
-        return sum((functional.cross_entropy(p, w) for p, w in parts), torch.zeros(()))
 
     def _note_right(self, logits: Tensor, lesson: Lesson) -> None:
         same = logits.argmax(dim=-1) == lesson.answers
@@ -213,37 +229,8 @@ class TextStage:
             self._note(name, sum(told) / len(told))
 
     def _note(self, name: str, value: float) -> None:
-        before = self._shown.get(name, value)
-        self._shown[name] = _FORGET * before + (1 - _FORGET) * value
-
-
-class Template:
-    """The tokens around frames, as the product lays them out."""
-
-    def __init__(
-        self,
-        module: Qwen3VLForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerBase,
-    ) -> None:
-        grid = (PAIRS_PER_CHUNK, CELLS, CELLS)
-        times = [float(second) for second in range(PAIRS_PER_CHUNK)]
-        self.layout: ChunkLayout = lay_out(times, grid, module.config, tokenizer)
-        self.places = Places(self.layout.positions, self.layout.span)
-        prompt = Prompt.of(tokenizer, frozenset())
-        self.sink_ids = torch.tensor(tokenizer.encode(prompt.before))
-        self._stamps = torch.tensor(
-            [tokenizer.encode(time_stamp(float(second))) for second in range(24 * 3600)]
-        )  # (seconds, 3)
-
-    def chunk_ids(self, stamps: Tensor) -> Tensor:
-        """Give token ids (G, N, S) for the second of the day of each pair."""
-        ids = self.layout.token_ids.expand(*stamps.shape[:2], -1).clone()
-        words = self._stamps[stamps % (24 * 3600)]  # (G, N, pairs, 3)
-        step = ids.shape[2] // PAIRS_PER_CHUNK
-        starts = step * torch.arange(PAIRS_PER_CHUNK)
-        for offset in range(3):
-            ids[:, :, starts + offset] = words[..., offset]
-        return ids
+        before = self.shown.get(name, value)
+        self.shown[name] = _FORGET * before + (1 - _FORGET) * value
 
 
 def train_text(

@@ -68,7 +68,7 @@ def build(
     heads = train_vision(tower, (footage, crowds), run, effort.vision_steps, seed)
     tower.requires_grad_(requires_grad=False)
     scale_features(tower, footage)
-    features = cache_features(tower, footage)
+    features = cache_features(tower, footage, run)
     torch.manual_seed(seed + 1)
     init_text(model, tokenizer, heads)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)

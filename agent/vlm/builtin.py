@@ -43,6 +43,7 @@ _SPECIAL = (
     "<|video_pad|>",
     "<|image_pad|>",
 )
+SUMMARY_TOKENS = tuple(f"<|summary_{number}|>" for number in range(9))
 _WORDS = Path(__file__).with_name("builtin_words.txt")
 _TEMPLATE = (
     "{% for message in messages %}"
@@ -64,6 +65,7 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
     """Build the word-level tokenizer: a plate is one token, a time stamp three."""
     words = [
         *_SPECIAL,
+        *SUMMARY_TOKENS,
         *(f"<{hour:02d}" for hour in range(24)),
         *(f":{minute:02d}" for minute in range(60)),
         *(f":{second:02d}>" for second in range(60)),
@@ -83,7 +85,7 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
         pad_token="<|pad|>",
         unk_token="<|unk|>",
         eos_token="<|im_end|>",
-        additional_special_tokens=list(_SPECIAL[2:]),
+        additional_special_tokens=[*_SPECIAL[2:], *SUMMARY_TOKENS],
         chat_template=_TEMPLATE,
     )
 

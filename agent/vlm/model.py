@@ -123,6 +123,7 @@ class VisionLanguageModel:
             torch.cat(seen.pooler_output),
             merged,
             layout.pinned_tokens.to(self.device),
+            tuple(places.to(self.device) for places in layout.summaries),
         )
 
     @torch.inference_mode()

@@ -23,6 +23,8 @@ class ChunkLayout:
         span: Positions the chunk takes.
         visual_tokens: Indices of the visual tokens, (V,), int64.
         pinned_tokens: Indices of the first time stamp's tokens, (P,), int64.
+        summaries: Indices of each set of summary tokens, int64; none unless the model
+            was trained to write them (`summary_token_ids` in its configuration).
     """
 
     token_ids: Tensor
@@ -30,6 +32,7 @@ class ChunkLayout:
     span: int
     visual_tokens: Tensor
     pinned_tokens: Tensor
+    summaries: tuple[Tensor, ...]
 
 
 def time_stamp(time_s: float) -> str:
@@ -45,6 +48,8 @@ def lay_out(
 ) -> ChunkLayout:
     """Lay out a chunk as `<time><|vision_start|>pads<|vision_end|>` per temporal patch.
 
+    Summary tokens, if any, stand behind it, all where the vision end stands.
+
     Args:
         times_s: UTC of each temporal patch.
         grid: Visual tokens as (frames, rows, columns), after merging.
@@ -57,6 +62,8 @@ def lay_out(
     ids: list[int] = []
     positions: list[Tensor] = []
     visual_tokens: list[Tensor] = []
+    sets: list[list[int]] = getattr(config, "summary_token_ids", [])
+    written: list[list[int]] = [[] for _ in sets]
     position, pinned = 0, 0
     for time_s in times_s:
         stamp = tokenizer.encode(time_stamp(time_s), add_special_tokens=False)
@@ -70,7 +77,11 @@ def lay_out(
         position += len(before)
         positions.append(visual + position)
         position += max(rows, columns)
-        positions.append(text_positions(position, 1))
+        for tokens, places in zip(sets, written, strict=True):
+            places += range(len(ids), len(ids) + len(tokens))
+            ids += tokens
+        end = text_positions(position, 1)
+        positions.append(end.expand(-1, 1 + sum(map(len, sets))))
         position += 1
     return ChunkLayout(
         torch.tensor(ids),
@@ -78,6 +89,7 @@ def lay_out(
         position,
         torch.cat(visual_tokens),
         torch.arange(pinned),
+        tuple(torch.tensor(places) for places in written),
     )
 
 

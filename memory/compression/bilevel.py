@@ -12,6 +12,7 @@ from types import MappingProxyType
 from memory.compression.index import take_index_keys
 from memory.compression.novelty import keep_novel
 from memory.compression.pooling import pool_tokens
+from memory.compression.summary import keep_summaries
 from memory.compression.value_norm import keep_large_values
 from memory.kv import KV, ChunkId, ChunkKV, ChunkMemory
 from memory.relevance import IndexHeads
@@ -21,6 +22,7 @@ METHODS: Mapping[str, Callable[[ChunkKV, int], KV]] = MappingProxyType(
         "novelty": keep_novel,
         "value_norm": keep_large_values,
         "pooling": pool_tokens,
+        "summary": keep_summaries,
     }
 )
 

@@ -25,9 +25,10 @@ def select_tokens(chunk: ChunkKV, scores: Tensor, num_keep: int) -> KV:
     priority[chunk.visual_tokens] = scores.float()
     priority[chunk.pinned_tokens] = torch.inf
     kept = priority.topk(min(num_keep, tokens)).indices.sort().values  # (S',)
-    return KV(
-        chunk.kv.keys[:, :, kept],
-        chunk.kv.values[:, :, kept],
-        chunk.kv.positions[:, :, kept],
-        chunk.kv.span,
-    )
+    return take_tokens(chunk.kv, kept)
+
+
+def take_tokens(kv: KV, kept: Tensor) -> KV:
+    """Give the KV of the tokens at these indices, (S',), in every layer."""
+    positions = kv.positions[:, :, kept]
+    return KV(kv.keys[:, :, kept], kv.values[:, :, kept], positions, kv.span)

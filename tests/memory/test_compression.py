@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,12 +10,15 @@ from memory.compression.bilevel import METHODS, LevelSettings
 from memory.compression.novelty import feature_novelty, keep_novel
 from memory.compression.pooling import pool_tokens
 from memory.compression.selection import select_tokens
+from memory.compression.summary import keep_summaries
 from memory.compression.value_norm import value_norms
 from memory.kv import ChunkKV
 
+TRAINING_FREE = sorted(set(METHODS) - {"summary"})
+
 
 @given(
-    method=st.sampled_from(sorted(METHODS)),
+    method=st.sampled_from(TRAINING_FREE),
     factor=st.floats(1, 40),
     frames=st.integers(1, 4),
     side=st.integers(1, 3),
@@ -35,7 +40,7 @@ def test_every_method_keeps_tokens_over_factor_in_every_layer(
     assert torch.equal(kept.keys[:, :, :pinned], stamp)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", TRAINING_FREE)
 def test_factor_one_changes_nothing(method: str) -> None:
     chunk = make_chunk()
     kept = LevelSettings(method, 1).apply(chunk)
@@ -109,3 +114,17 @@ def test_pooling_averages_the_same_place_over_time() -> None:
 def test_wrong_compression_is_named(method: str, factor: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LevelSettings(method, factor)
+
+
+def test_summaries_are_kept_by_the_set_that_fits() -> None:
+    chunk = replace(
+        make_chunk((2, 2, 2)), summaries=(torch.tensor([1, 5]), torch.tensor([2, 3, 6]))
+    )
+    for budget, kept in ((1, [1, 5]), (2, [1, 5]), (3, [2, 3, 6]), (9, [2, 3, 6])):
+        keys = keep_summaries(chunk, budget).keys
+        assert torch.equal(keys, chunk.kv.keys[:, :, kept])
+
+
+def test_a_model_that_writes_no_summaries_is_told_so() -> None:
+    with pytest.raises(ValueError, match="no summary tokens"):
+        keep_summaries(make_chunk(), 4)

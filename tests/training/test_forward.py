@@ -2,36 +2,20 @@
 
 import numpy as np
 import torch
+from lesson import embed_chunks, make_wide_model
 from tiny_model import make_chunks
 
-from agent.vlm import builtin
-from agent.vlm.loading import assemble
-from agent.vlm.model import VisionLanguageModel
 from agent.vlm.preprocessing import patchify
 from memory.rehydration import compose
 from training.reading import Asked, read, watch
 from training.spread import Spread
-from training.text_stage import Template
+from training.template import Template
 from training.vision import see
-
-
-def make_model() -> VisionLanguageModel:
-    """The built-in shape, with weights wide enough that a wrong position shows."""
-    tokenizer = builtin.build_tokenizer()
-    module = builtin.build_module(builtin.build_config(tokenizer))
-    torch.manual_seed(0)
-    for weight in module.parameters():
-        if weight.ndim > 1:
-            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-        else:
-            torch.nn.init.uniform_(weight, 0.5, 1.5)
-    module.tie_weights()
-    return assemble("tiny", module, tokenizer, builtin.PATCHES, is_trained=False)
 
 
 @torch.inference_mode()
 def test_batched_vision_equals_the_stock_tower() -> None:
-    model = make_model()
+    model = make_wide_model()
     frames = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
     patches, grid = patchify(frames, model.patches)
     tower = model.module.model.visual
@@ -42,7 +26,7 @@ def test_batched_vision_equals_the_stock_tower() -> None:
 
 @torch.inference_mode()
 def test_batched_questions_equal_the_product_over_composed_memory() -> None:
-    model = make_model()
+    model = make_wide_model()
     chunks = make_chunks((8, 8, 8))
     sink = model.prefill_sink()
     prefilled = [model.prefill(chunk, [sink]) for chunk in chunks]
@@ -52,12 +36,7 @@ def test_batched_questions_equal_the_product_over_composed_memory() -> None:
 
     text = model.module.model.language_model
     template = Template(model.module, model.tokenizer)
-    seconds = torch.tensor([chunk.start_s for chunk in chunks], dtype=torch.float64)
-    stamps = (seconds[:, None] + torch.arange(4) + 0.25).floor().long() % 86_400
-    visual = template.layout.visual_tokens
-    embedded = text.embed_tokens(template.chunk_ids(stamps[None]))
-    seen = torch.stack([p.features for p in prefilled])[None]
-    embedded = embedded.index_copy(2, visual, seen)
+    embedded = embed_chunks(model, template, chunks, prefilled)
     pasts, _ = watch(text, template.sink_ids, embedded, template.places)
     last = torch.tensor([[[len(ids) - 1]]])
     at = torch.tensor([[1]])

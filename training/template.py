@@ -1,0 +1,48 @@
+"""The tokens around a lesson's frames, as the product lays them out.
+
+G  streams   N  chunks of a stream   S  tokens of a chunk
+"""
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, Qwen3VLForConditionalGeneration
+
+from agent.vlm.prompt import Prompt
+from agent.vlm.qwen3_vl import ChunkLayout, lay_out, time_stamp
+from training.footage import PAIRS_PER_CHUNK
+from training.labels import CELLS
+from training.reading import Places
+
+_CLOCK = ((3600, 24), (60, 60), (1, 60))  # seconds of a unit, and how many there are
+
+
+class Template:
+    """The tokens around frames, as the product lays them out."""
+
+    def __init__(
+        self,
+        module: Qwen3VLForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        grid = (PAIRS_PER_CHUNK, CELLS, CELLS)
+        times = [float(second) for second in range(PAIRS_PER_CHUNK)]
+        self.layout: ChunkLayout = lay_out(times, grid, module.config, tokenizer)
+        self.places = Places(self.layout.positions, self.layout.span)
+        prompt = Prompt.of(tokenizer, frozenset())
+        self.sink_ids = torch.tensor(tokenizer.encode(prompt.before))
+        self._stamps = [  # the token of each hour, minute and second
+            torch.tensor(
+                [tokenizer.encode(time_stamp(unit * n))[part] for n in range(count)]
+            )
+            for part, (unit, count) in enumerate(_CLOCK)
+        ]
+
+    def chunk_ids(self, stamps: Tensor) -> Tensor:
+        """Give token ids (G, N, S) for the second of the day of each pair."""
+        ids = self.layout.token_ids.expand(*stamps.shape[:2], -1).clone()
+        step = ids.shape[2] // PAIRS_PER_CHUNK
+        starts = step * torch.arange(PAIRS_PER_CHUNK)
+        for offset, (unit, count) in enumerate(_CLOCK):
+            words = self._stamps[offset][stamps // unit % count]  # (G, N, pairs)
+            ids[:, :, starts + offset] = words
+        return ids
