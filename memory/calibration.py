@@ -18,6 +18,7 @@ from memory.kv import ChunkId
 from memory.relevance import Indexed, IndexHeads, head_scores
 
 MOST_HEADS = 8  # the index would grow; measured sets are done at half of that
+WORTH = 0.01  # of mean reciprocal rank: less is not worth a larger index
 SHORT_LIST = 32  # heads, the best alone, that a set is put together from
 
 
@@ -63,7 +64,7 @@ class Trials:
 
     def ranks_of(self, heads: Sequence[int]) -> Tensor:
         """Give the rank of the right chunk when these heads score together, (A,)."""
-        return ranks(self.scores[:, list(heads)].amax(dim=1), self.holders)
+        return ranks(self.scores[:, list(heads)].sum(dim=1), self.holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def choose_heads(ranking: Trials, held_out: Trials) -> Choice:
     Compared are the first one, two, ... heads in two orders, both of `ranking`: by how
     well each does alone, and as each adds most to those before it. Of these sets the
     smallest is chosen that is not surely worse than the best one on `held_out`: by no
-    more than one standard error of the difference, question by question.
+    more than one standard error of the difference, question by question, or `WORTH`.
     """
     alone = (1 / ranks(ranking.scores, ranking.holders[:, None])).mean(dim=0)  # (Q',)
     best_alone = alone.topk(min(SHORT_LIST, len(alone))).indices.tolist()
@@ -133,7 +134,7 @@ def choose_heads(ranking: Trials, held_out: Trials) -> Choice:
     together = found.mean(dim=1)
     missed = found[together.argmax()] - found  # (sets, A)
     error = missed.std(dim=1, correction=0) / missed.shape[1] ** 0.5
-    good = (missed.mean(dim=1) <= error).nonzero().flatten().tolist()
+    good = (missed.mean(dim=1) <= error.clamp(min=WORTH)).nonzero().flatten().tolist()
     place = min(good, key=lambda n: (len(sets[n]), -together[n].item()))
     chosen = sets[place]
     return Choice(tuple(chosen), tuple(alone[chosen].tolist()), together[place].item())
@@ -153,7 +154,8 @@ def _join_greedily(ranking: Trials, listed: Sequence[int]) -> list[int]:
     current = torch.zeros_like(scores[:, 0])  # (A, C)
     best = 0.0
     while len(chosen) < MOST_HEADS:
-        joined = torch.maximum(current[:, None], scores)  # (A, M, C)
+        joined = current[:, None] + scores  # (A, M, C)
+        joined[:, [listed.index(head) for head in chosen]] = 0
         gains = (1 / ranks(joined, ranking.holders[:, None])).mean(dim=0)  # (M,)
         place = int(gains.argmax())
         if gains[place] <= best:

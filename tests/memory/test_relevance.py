@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 from kv_factory import make_memory
 
 from memory.kv import ChunkMemory
-from memory.relevance import IndexHeads, detrend, head_scores, score_chunks
+from memory.relevance import IndexHeads, detrend, head_scores, score_chunks, sharpness
 
 
 def test_index_holds_each_kv_head_once() -> None:
@@ -17,7 +19,7 @@ def test_scores_equal_the_obvious_loop() -> None:
     heads = IndexHeads.of([(0, 0), (0, 1), (1, 3)], queries_per_kv=2)
     memories = [make_memory(number) for number in range(5)]
     queries = torch.randn(3, 4, 8)
-    slow = torch.zeros(5)
+    slow = torch.zeros(5, dtype=torch.float64)
     for head in range(3):
         for token in range(4):
             best = torch.stack(
@@ -29,9 +31,11 @@ def test_scores_equal_the_obvious_loop() -> None:
                     for memory in memories
                 ]
             )
-            slow = torch.maximum(slow, best.softmax(dim=0))
+            share = best.double().softmax(dim=0)
+            entropy = -sum(float(p) * math.log(float(p)) for p in share)
+            slow += (1 - entropy / math.log(5)) ** 2 * share
     scores = score_chunks(queries, memories, heads)
-    torch.testing.assert_close(scores, slow / slow.sum())
+    torch.testing.assert_close(scores, (slow / slow.sum()).float())
 
 
 def test_one_token_is_enough_to_point_at_a_chunk() -> None:
@@ -46,6 +50,29 @@ def test_one_token_is_enough_to_point_at_a_chunk() -> None:
     assert scores.sum() == pytest.approx(1)
 
 
+def test_two_words_that_meet_in_one_chunk_outweigh_either_alone() -> None:
+    heads = IndexHeads.of([(0, 0)], queries_per_kv=1)
+    nurse, ladder = torch.eye(8)[:2]
+    memories = [make_memory(number) for number in range(20)]
+    for number, memory in enumerate(memories):
+        memory.index_keys.zero_()
+        if number in {2, 6, 10, 14, 18}:
+            memory.index_keys[0, 0] = 20 * nurse
+        if number in {5, 10, 15}:
+            memory.index_keys[0, 1] = 20 * ladder
+    queries = torch.stack((nurse, ladder, torch.zeros(8)))[None]
+    scores = score_chunks(queries, memories, heads).tolist()
+    assert scores.pop(10) > 1.2 * max(scores)
+
+
+def test_sharpness_is_of_the_spread_alone() -> None:
+    assert sharpness(torch.full((3, 7), 1 / 7)).tolist() == pytest.approx([0] * 3)
+    assert sharpness(torch.eye(7)).tolist() == [1.0] * 7
+    assert sharpness(torch.ones(2, 1)).tolist() == [1.0, 1.0]
+    half = torch.tensor([0.5, 0.5, 0, 0])
+    assert sharpness(half).item() == pytest.approx(0.5)
+
+
 def test_chunks_of_uneven_key_counts_are_scored() -> None:
     heads = IndexHeads.of([(0, 0), (1, 0)], queries_per_kv=1)
     short = make_memory(1)
@@ -55,7 +82,10 @@ def test_chunks_of_uneven_key_counts_are_scored() -> None:
     assert torch.isfinite(scores).all()
 
 
-def test_detrending_takes_out_a_line_and_leaves_mean_and_peak() -> None:
+def test_detrending_takes_out_a_line_and_leaves_mean_and_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memory.relevance.DETREND_FROM_CHUNKS", 8)
     times = 1.79e12 + 4000 * torch.arange(20, dtype=torch.float64)
     line = 7 + 0.3 * torch.arange(20.0)
     flat = detrend(line, times)
@@ -120,7 +150,7 @@ def test_a_head_alone_scores_as_it_does_among_others() -> None:
     queries = torch.randn(3, 5, 8)
     each = head_scores(queries, memories, heads)
     assert each.shape == (3, 12)
-    whole = each.amax(dim=0)
+    whole = each.sum(dim=0)
     torch.testing.assert_close(
         whole / whole.sum(), score_chunks(queries, memories, heads)
     )
