@@ -115,13 +115,13 @@ class Stream:
         layers = each.unflatten(0, (-1, len(each) // self._num_layers))  # (L, Q, C)
         found = {
             Method("mean_key", 0): ranks(self._mean_scores(queries), right),
-            Method("every_head"): ranks(each.amax(dim=0), right),
+            Method("every_head"): ranks(each.sum(dim=0), right),
         }
         queries = self.model.question_queries(question.text, self.sink)
         for method, keys in self.index.items():
             scores = score_chunks(queries, keys, self.model.heads)
             found[method] = ranks(scores, right)
-        of_layers = ranks(layers.amax(dim=1), right)
+        of_layers = ranks(layers.sum(dim=1), right)
         return Trial(
             world,
             question.type,
