@@ -7,12 +7,13 @@ is away.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from memory.codec import Compression, decode_high, decode_low, encode_high, encode_low
+from memory.chunk_reader import ChunkReader
+from memory.codec import Compression, encode_high, encode_low
 from memory.compression.bilevel import BiLevel, CompressedChunk
 from memory.errors import (
     ArchiveFullError,
@@ -28,7 +29,6 @@ from memory.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-READ_BATCH = 32  # H-KV blobs read at once
 REPLAY_INTERVAL_S = 2.0
 
 
@@ -142,7 +142,7 @@ class MemoryStore:
         missing = sorted(wanted - found.keys(), key=_start, reverse=True)
         is_whole = True
         try:
-            async for memory in self._stored_memories(missing):
+            async for memory in self._reader.highs(missing):
                 max_tokens -= memory.high.num_tokens
                 if max_tokens < 0:
                     break
@@ -165,7 +165,17 @@ class MemoryStore:
         wanted = [r.chunk for r in plan if r.level is Level.LOW]
         found = {c: kv for c in wanted if (kv := self.resident.low(c)) is not None}
         missing = [chunk for chunk in wanted if chunk not in found]
-        degraded = await self._fetch(missing, found)
+        degraded = set()
+        lows = await self._reader.lows(missing)
+        for chunk, low in zip(missing, lows, strict=True):
+            if isinstance(low, ArchiveUnavailableError):
+                degraded.add("archive_unavailable")
+            elif isinstance(low, MemoryStoreError):
+                logger.warning("reading H-KV instead of L-KV: %s", low)
+                self.fallbacks += 1
+                degraded.add("chunk_fallback")
+            else:
+                found[chunk] = low
 
         high = {memory.id: memory.high for memory in memories}
         readings = [
@@ -213,7 +223,7 @@ class MemoryStore:
             chunks |= set(await self.archive.timeline(camera))
         count = 0
         newest_first = sorted(chunks, key=_start, reverse=True)
-        async for memory in self._stored_memories(newest_first):
+        async for memory in self._reader.highs(newest_first):
             if not self.resident.has_room(memory.high.num_tokens):
                 break
             self.resident.insert(memory)
@@ -239,6 +249,12 @@ class MemoryStore:
     def _index(self) -> str:
         return self.bilevel.heads.index_name
 
+    @property
+    def _reader(self) -> ChunkReader:
+        return ChunkReader(
+            self.archive, self.spool, self.model, self._index, self.device
+        )
+
     def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
         high, low = self.bilevel.high, self.bilevel.low
         made_high = Compression(high.method, high.factor)
@@ -247,93 +263,6 @@ class MemoryStore:
             encode_high(chunk.memory, made_high, self.model, self._index),
             encode_low(chunk.memory.id, chunk.low, made_low, self.model),
         )
-
-    async def _fetch(
-        self, chunks: Sequence[ChunkId], found: dict[ChunkId, KV]
-    ) -> set[str]:
-        """Add the archived L-KV of chunks to `found`; give what went wrong."""
-        degraded = set()
-        blobs = await self._blobs(chunks, Level.LOW)
-        for chunk, blob in zip(chunks, blobs, strict=True):
-            try:
-                kv = await self._decoded_low(chunk, blob)
-            except ArchiveUnavailableError:
-                degraded.add("archive_unavailable")
-            except MemoryStoreError as exc:
-                logger.warning("reading H-KV instead of L-KV: %s", exc)
-                self.fallbacks += 1
-                degraded.add("chunk_fallback")
-            else:
-                found[chunk] = kv
-        return degraded
-
-    async def _decoded_low(self, chunk: ChunkId, blob: bytes | MemoryStoreError) -> KV:
-        if isinstance(blob, MemoryStoreError):
-            raise blob
-        try:
-            return await asyncio.to_thread(self._read_low, blob, chunk)
-        except CorruptChunkError:
-            await self.archive.delete(chunk, Level.LOW)
-            raise
-
-    def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
-        return decode_low(blob, chunk, self.model).to(self.device)
-
-    async def _stored_memories(
-        self, chunks: Sequence[ChunkId]
-    ) -> AsyncIterator[ChunkMemory]:
-        """Read H-KV in batches, in the order of `chunks`; leave out what can't be."""
-        for start in range(0, len(chunks), READ_BATCH):
-            batch = chunks[start : start + READ_BATCH]
-            blobs = await self._blobs(batch, Level.HIGH)
-            for chunk, blob in zip(batch, blobs, strict=True):
-                memory = await self._decoded_high(chunk, blob)
-                if memory is not None:
-                    yield memory
-
-    async def _blobs(
-        self, chunks: Sequence[ChunkId], level: Level
-    ) -> list[bytes | MemoryStoreError]:
-        """Read blobs from the archive, or from the spool if they still wait there."""
-        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
-        if any(isinstance(blob, MemoryStoreError) for blob in blobs):
-            return await asyncio.to_thread(self._from_spool, chunks, blobs, level)
-        return blobs
-
-    def _from_spool(
-        self,
-        chunks: Sequence[ChunkId],
-        blobs: Sequence[bytes | MemoryStoreError],
-        level: Level,
-    ) -> list[bytes | MemoryStoreError]:
-        found = list(blobs)
-        spooled = set(self.spool.pending())
-        for number, chunk in enumerate(chunks):
-            if isinstance(blobs[number], MemoryStoreError) and chunk in spooled:
-                try:
-                    found[number] = self.spool.read(chunk)[level is Level.LOW]
-                except CorruptChunkError as exc:
-                    found[number] = exc
-        return found
-
-    async def _decoded_high(
-        self, chunk: ChunkId, blob: bytes | MemoryStoreError
-    ) -> ChunkMemory | None:
-        try:
-            if isinstance(blob, MemoryStoreError):
-                raise blob
-            return await asyncio.to_thread(self._read_high, blob, chunk)
-        except ArchiveUnavailableError:
-            raise
-        except MemoryStoreError as exc:
-            logger.warning("chunk is not rebuilt: %s", exc)
-            return None
-
-    def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
-        memory = decode_high(blob, chunk, self.model, self._index)
-        index_keys = memory.index_keys.to(self.device)
-        high = memory.high.to(self.device)
-        return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
 
 
 def _start(chunk: ChunkId) -> int:

@@ -1,0 +1,125 @@
+"""Stored chunks, read back from the archive or from the spool, proved and decoded."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from memory.codec import decode_high, decode_low
+from memory.errors import (
+    ArchiveUnavailableError,
+    CorruptChunkError,
+    MemoryStoreError,
+)
+from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.redis_archive import RedisArchive
+from memory.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+READ_BATCH = 32  # H-KV blobs read at once
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReader:
+    """Reads both levels of stored chunks.
+
+    Attributes:
+        archive: Where they are kept.
+        spool: Where those wait that the archive could not take yet.
+        model: Fingerprint of the model whose KV is wanted.
+        index: Name of the heads whose index keys are wanted.
+        device: Where KV is read.
+    """
+
+    archive: RedisArchive
+    spool: Spool
+    model: str
+    index: str
+    device: torch.device
+
+    async def lows(self, chunks: Sequence[ChunkId]) -> list[KV | MemoryStoreError]:
+        """Give the L-KV of chunks, or why there is none, in their order."""
+        blobs = await self._blobs(chunks, Level.LOW)
+        return [
+            await self._decoded_low(chunk, blob)
+            for chunk, blob in zip(chunks, blobs, strict=True)
+        ]
+
+    async def _decoded_low(
+        self, chunk: ChunkId, blob: bytes | MemoryStoreError
+    ) -> KV | MemoryStoreError:
+        if isinstance(blob, MemoryStoreError):
+            return blob
+        try:
+            return await asyncio.to_thread(self._read_low, blob, chunk)
+        except CorruptChunkError as exc:
+            with contextlib.suppress(ArchiveUnavailableError):
+                await self.archive.delete(chunk, Level.LOW)
+            return exc
+        except MemoryStoreError as exc:
+            return exc
+
+    def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
+        return decode_low(blob, chunk, self.model).to(self.device)
+
+    async def highs(self, chunks: Sequence[ChunkId]) -> AsyncIterator[ChunkMemory]:
+        """Read H-KV in batches, in the order of `chunks`; leave out what can't be.
+
+        Raises:
+            ArchiveUnavailableError: The archive does not answer.
+        """
+        for start in range(0, len(chunks), READ_BATCH):
+            batch = chunks[start : start + READ_BATCH]
+            blobs = await self._blobs(batch, Level.HIGH)
+            for chunk, blob in zip(batch, blobs, strict=True):
+                memory = await self._decoded_high(chunk, blob)
+                if memory is not None:
+                    yield memory
+
+    async def _blobs(
+        self, chunks: Sequence[ChunkId], level: Level
+    ) -> list[bytes | MemoryStoreError]:
+        """Read blobs from the archive, or from the spool if they still wait there."""
+        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
+        if any(isinstance(blob, MemoryStoreError) for blob in blobs):
+            return await asyncio.to_thread(self._from_spool, chunks, blobs, level)
+        return blobs
+
+    def _from_spool(
+        self,
+        chunks: Sequence[ChunkId],
+        blobs: Sequence[bytes | MemoryStoreError],
+        level: Level,
+    ) -> list[bytes | MemoryStoreError]:
+        found = list(blobs)
+        spooled = set(self.spool.pending())
+        for number, chunk in enumerate(chunks):
+            if isinstance(blobs[number], MemoryStoreError) and chunk in spooled:
+                try:
+                    found[number] = self.spool.read(chunk)[level is Level.LOW]
+                except CorruptChunkError as exc:
+                    found[number] = exc
+        return found
+
+    async def _decoded_high(
+        self, chunk: ChunkId, blob: bytes | MemoryStoreError
+    ) -> ChunkMemory | None:
+        try:
+            if isinstance(blob, MemoryStoreError):
+                raise blob
+            return await asyncio.to_thread(self._read_high, blob, chunk)
+        except ArchiveUnavailableError:
+            raise
+        except MemoryStoreError as exc:
+            logger.warning("chunk is not rebuilt: %s", exc)
+            return None
+
+    def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
+        memory = decode_high(blob, chunk, self.model, self.index)
+        index_keys = memory.index_keys.to(self.device)
+        high = memory.high.to(self.device)
+        return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
