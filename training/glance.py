@@ -1,10 +1,10 @@
 """A lesson besides the answers: where what is asked about is looked for, and found.
 
 An answer takes two steps, from the question's key (a plate, a kind behind its colour,
-the word "now") to the visual tokens that show it and from there to the answer's words,
-and neither is worth much to the loss before the other is there. Judged by itself, in
-one layer, the first is learned in a few hundred steps. None of this is left in the
-model.
+the word "now") to the visual tokens that show it, and from the answer's own tokens to
+the key and what it found; neither is worth much to the loss before the other is there.
+Judged by themselves, in one layer each, they are learned in a few hundred steps. None
+of this is left in the model.
 
     G  streams   Q  questions   X  visual tokens of a stream   K  sink tokens
 """
@@ -29,6 +29,7 @@ from training.labels import (
 from training.reading import Glance
 
 _LOOKS = 3  # heads that are told where to look
+_RECALLS = 2  # heads of the next layer through which an answer asks the key
 _FACTS = (KIND, COLOUR, MOTION, MOTION, TENS, UNITS)  # of the first pair; last motion
 _LAST_MOTION = 3
 _WORLD_FACTS = 4  # of them, those that also say "none" of what is not there
@@ -64,6 +65,18 @@ class Targets:
         first = torch.where(shows, pair, len(pair)).amin(dim=2, keepdim=True)
         last = torch.where(shows, pair, -1).amax(dim=2, keepdim=True)
         return cls(shows, shows & (pair == first), shows & (pair == last))
+
+
+def judge_recall(glance: Glance, keys: Tensor, answers: Tensor) -> Tensor:
+    """Give the loss of an answer's tokens looking back at the key.
+
+    Args:
+        glance: Who looks at the key.
+        keys: What each question is about, 0 for what no token shows, (G, Q).
+        answers: Tokens wanted, -100 for none, (G, Q, A).
+    """
+    judged = (keys > 0)[..., None] & (answers != -100)  # (G, Q, A)
+    return -glance.recalls[:, :_RECALLS].transpose(1, 2).mean(dim=2)[judged].mean()
 
 
 class GlanceJudge(nn.Module):

@@ -15,13 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.models.qwen3_vl.modeling_qwen3_vl import (
-    Qwen3VLTextAttention,
-    Qwen3VLTextDecoderLayer,
-    Qwen3VLTextModel,
-    rotate_half,
-)
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
+from training.layers import attend, causal, cos_sin, finish, mix, project, rotate
 from training.spread import Spread
 
 GLANCE_LAYER = 1
@@ -87,15 +83,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Where the token that names what is asked about looks, in one layer.
+    """Where the token that names what is asked about looks, and who looks at it.
 
     Attributes:
-        looks: Log of its attention to the cache, (G, H, Q, K + N S).
+        looks: Log of its attention to the cache in `GLANCE_LAYER`, (G, H, Q, K + N S).
         finds: Its hidden state after that layer, (G, Q, C).
+        recalls: Log of the attention that the tokens before the answer's pay to it in
+            the next layer, (G, H, Q, A).
     """
 
     looks: Tensor
     finds: Tensor
+    recalls: Tensor
 
 
 def watch(
@@ -116,28 +115,28 @@ def watch(
     sink = model.embed_tokens(sink_ids)[None]  # (1, K, C)
     hidden = chunks.flatten(0, 1)  # (G N, S, C)
     count = len(sink_ids)
-    at_sink = _cos_sin(model, torch.arange(count).expand(3, -1))
-    at_chunk = _cos_sin(model, places.chunk + count)
-    sink_mask, mask = _causal(count, 0), _causal(tokens, count)
+    at_sink = cos_sin(model, torch.arange(count).expand(3, -1))
+    at_chunk = cos_sin(model, places.chunk + count)
+    sink_mask, mask = causal(count, 0), causal(tokens, count)
     pasts: list[Past] = []
     for number_of, layer in enumerate(model.layers):
-        sink_q, sink_k, sink_v = _project(layer, sink)
-        query, key, value = _project(layer, hidden)  # (G N, H, S, D)
+        sink_q, sink_k, sink_v = project(layer, sink)
+        query, key, value = project(layer, hidden)  # (G N, H, S, D)
         past = (part.view(streams, number, *part.shape[1:]) for part in (key, value))
         pasts.append(Past(sink_k[0], sink_v[0], *past))
         if number_of == len(model.layers) - 1:
             break  # nothing reads what the last layer makes of a chunk
-        turned = _rotate(sink_k, at_sink)
-        sink = _finish(
-            layer, sink, _mix(_rotate(sink_q, at_sink), turned, sink_v, sink_mask)
+        turned = rotate(sink_k, at_sink)
+        sink = finish(
+            layer, sink, mix(rotate(sink_q, at_sink), turned, sink_v, sink_mask)
         )
         many = len(hidden)
-        keys = torch.cat((turned.expand(many, -1, -1, -1), _rotate(key, at_chunk)), 2)
+        keys = torch.cat((turned.expand(many, -1, -1, -1), rotate(key, at_chunk)), 2)
         values = torch.cat((sink_v.expand(many, -1, -1, -1), value), 2)
-        turned_query = _rotate(query, at_chunk)
-        hidden = _finish(layer, hidden, _mix(turned_query, keys, values, mask))
+        turned_query = rotate(query, at_chunk)
+        hidden = finish(layer, hidden, mix(turned_query, keys, values, mask))
         if number_of == 0:
-            looks = _attend(turned_query, keys, mask).float().log_softmax(dim=-1)
+            looks = attend(turned_query, keys, mask).float().log_softmax(dim=-1)
             looks = looks[..., count:].unflatten(0, (streams, number))
             first = FirstLayer(hidden.view(streams, number, tokens, size), looks)
     return pasts, first
@@ -166,20 +165,20 @@ def read(
         where the key tokens look in layer `GLANCE_LAYER`.
     """
     count = pasts[0].sink_keys.shape[1]
-    at_past = _cos_sin(model, place_stream(places, spread, count))
+    at_past = cos_sin(model, place_stream(places, spread, count))
     tokens = asked.ids.shape[2]
     behind = count + spread.ends[:, None] + torch.arange(tokens)  # (G, T)
-    at_question = _cos_sin(model, behind.expand(3, -1, -1))
+    at_question = cos_sin(model, behind.expand(3, -1, -1))
     at_question = tuple(part[:, None, None] for part in at_question)
-    mask = _causal(tokens, 0)
+    mask = causal(tokens, 0)
     past_mask = torch.zeros(1, 1)
     if unseen is not None:
         past_mask = torch.zeros(unseen.shape).masked_fill(unseen, -torch.inf)
         past_mask = functional.pad(past_mask, (count, 0))
     hidden = model.embed_tokens(asked.ids)  # (G, Q, T, C)
     for layer, past in zip(model.layers, pasts, strict=True):
-        query, key, value = _project(layer, hidden)  # (G, Q, H, T, D)
-        query, key = _rotate(query, at_question), _rotate(key, at_question)
+        query, key, value = project(layer, hidden)  # (G, Q, H, T, D)
+        query, key = rotate(query, at_question), rotate(key, at_question)
         if layer is model.layers[-1]:
             places_ = asked.answer_places[:, :, None, :, None]
             query = query.gather(
@@ -191,15 +190,26 @@ def read(
             mask = mask[asked.answer_places][:, :, None]  # (G, Q, 1, A, T)
         masks = (past_mask[:, None, None, None], mask)
         mixed, logits = _read_past(query, (key, value), past, at_past, masks)
-        hidden = _finish(layer, hidden, mixed)
+        hidden = finish(layer, hidden, mixed)
         if layer is model.layers[GLANCE_LAYER]:
-            at = asked.key_places[:, None, :, None, None]
-            at = at.expand(-1, logits.shape[1], -1, -1, logits.shape[-1])
-            looks = logits.gather(3, at).squeeze(3).float().log_softmax(dim=-1)
+            looks = _rows(logits, asked.key_places[..., None]).squeeze(3)
             at = asked.key_places[..., None, None].expand(-1, -1, -1, hidden.shape[-1])
             finds = hidden.gather(2, at).squeeze(2)
-            glance = Glance(looks[..., : at_past[0].shape[-2]], finds)
-    return model.norm(hidden), glance
+        elif layer is model.layers[GLANCE_LAYER + 1]:
+            attention = _rows(logits, asked.answer_places)  # (G, H, Q, A, K + N S + T)
+            keys = logits.shape[-1] - tokens + asked.key_places  # (G, Q)
+            at = keys[:, None, :, None, None].expand(*attention.shape[:-1], 1)
+            recalls = attention.gather(4, at).squeeze(4)
+    past_tokens = at_past[0].shape[-2]
+    return model.norm(hidden), Glance(looks[..., :past_tokens], finds, recalls)
+
+
+def _rows(logits: Tensor, places: Tensor) -> Tensor:
+    """Give the log attention of some tokens, (G, Q, A), of each question."""
+    at = places[:, None, ..., None].expand(
+        -1, logits.shape[1], -1, -1, logits.shape[-1]
+    )
+    return logits.gather(3, at).float().log_softmax(dim=-1)
 
 
 def place_stream(places: Places, spread: Spread, sink: int) -> Tensor:
@@ -229,7 +239,7 @@ def _read_past(
             (past.sink_values, past.values),
         )
     )  # (G, H, K + N S, D)
-    keys = _rotate(keys, (at_past[0][:, None], at_past[1][:, None]))
+    keys = rotate(keys, (at_past[0][:, None], at_past[1][:, None]))
     query = query * size**-0.5
     flat = query.transpose(1, 2).reshape(streams, heads, questions * tokens, size)
     far = (flat @ keys.transpose(-1, -2)).view(streams, heads, questions, tokens, -1)
@@ -241,50 +251,3 @@ def _read_past(
     seen = (far.flatten(2, 3) @ values).view(streams, heads, questions, tokens, size)
     said = near.transpose(1, 2) @ own[1]  # (G, Q, H, T, D)
     return seen.transpose(1, 2) + said, logits
-
-
-def _project(layer: Qwen3VLTextDecoderLayer, hidden: Tensor) -> list[Tensor]:
-    """Give queries, keys and values before RoPE, each (..., H, S, D)."""
-    attention: Qwen3VLTextAttention = layer.self_attn
-    normed = layer.input_layernorm(hidden)
-    shape = (*hidden.shape[:-1], -1, attention.head_dim)
-    parts = (
-        attention.q_norm(attention.q_proj(normed).view(shape)),
-        attention.k_norm(attention.k_proj(normed).view(shape)),
-        attention.v_proj(normed).view(shape),
-    )
-    return [part.transpose(-2, -3) for part in parts]
-
-
-def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    return _attend(query, key, mask).softmax(dim=-1).to(value.dtype) @ value
-
-
-def _attend(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
-    """Give the logits of attention."""
-    return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask
-
-
-def _finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Tensor:
-    """Complete a layer: project what attention gave, then the MLP."""
-    joined = mixed.transpose(-2, -3).flatten(-2)
-    hidden = hidden + layer.self_attn.o_proj(joined)
-    return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-
-
-def _cos_sin(model: Qwen3VLTextModel, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Give cos and sin of positions (3, ..., T), each (..., T, D)."""
-    flat = positions.float().reshape(3, -1, positions.shape[-1])
-    cos, sin = model.rotary_emb(torch.empty(0), flat)
-    shape = (*positions.shape[1:], -1)
-    return cos.view(shape), sin.view(shape)
-
-
-def _rotate(part: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
-    cos, sin = at
-    return part * cos + rotate_half(part) * sin
-
-
-def _causal(tokens: int, before: int) -> Tensor:
-    mask = torch.full((tokens, tokens), -torch.inf).triu(1)
-    return functional.pad(mask, (before, 0))  # (tokens, before + tokens)

@@ -35,13 +35,13 @@ WEIGHTS = {
     QuestionType.COLOUR: 1.0,
     QuestionType.KIND: 1.0,
     QuestionType.SIDE: 1.5,
-    QuestionType.LEFT_TO: 0.8,
-    QuestionType.WHEN: 1.5,
+    QuestionType.LEFT_TO: 1.2,
+    QuestionType.WHEN: 2.0,
     QuestionType.SEEN: 1.5,
     QuestionType.NOT_SEEN: 0.6,
     QuestionType.PLATE: 1.0,
     QuestionType.ORDER: 0.5,
-    QuestionType.NOW: 0.5,
+    QuestionType.NOW: 0.8,
 }
 
 

@@ -1,6 +1,6 @@
 """Stage two: the language model learns to answer from cached visual features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 from ingest.simulation.visit import Colour, Kind
 from training.clock import ClockJudge
 from training.footage import PAIRS_PER_CHUNK, Footage
-from training.glance import GlanceJudge
+from training.glance import GlanceJudge, judge_recall
 from training.loop import Loop, Schedule
 from training.reading import FirstLayer, Glance, Past, read, watch
 from training.spread import Spread
@@ -161,10 +161,13 @@ class TextStage:
             clock = self.clock(first, lesson.stamps)
             loss = self.judge(hidden, lesson)
         looks, facts = self._judge_glance(glance, lesson)
+        recall = judge_recall(glance, lesson.keys, lesson.answers)
+        self._note("recall", recall.item())
         self._note("looks", looks.item())
         self._note("facts", facts.item())
         self._note("clock", clock.item())
-        helped = _CLOCK_WEIGHT * clock + _LOOKS_WEIGHT * looks + _FACTS_WEIGHT * facts
+        helped = _CLOCK_WEIGHT * clock + _FACTS_WEIGHT * facts
+        helped = helped + _LOOKS_WEIGHT * (looks + recall)
         return loss + helped, dict(self.shown)
 
     def deal(self, step: int) -> tuple[Lesson, np.random.Generator]:
@@ -213,7 +216,7 @@ class TextStage:
         visual = (visual + self.template.layout.visual_tokens).flatten()
         sink = torch.arange(len(self.template.sink_ids))
         kept = torch.cat((sink, len(sink) + visual))
-        seen = Glance(glance.looks[..., kept], glance.finds)
+        seen = replace(glance, looks=glance.looks[..., kept])
         return self.glance(
             seen, lesson.keys, labels.flatten(1, 3), lesson.stamps.flatten(1)
         )

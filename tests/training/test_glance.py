@@ -1,9 +1,12 @@
 """Where a question's key is to be seen, on streams labelled by hand."""
 
+import math
+
+import pytest
 import torch
 from torch import Tensor
 
-from training.glance import GlanceJudge, Targets
+from training.glance import GlanceJudge, Targets, judge_recall
 from training.labels import ATTRIBUTES, COLOUR, KIND, NOW_KEY, TENS, UNITS, look_key
 from training.reading import Glance
 
@@ -50,7 +53,19 @@ def test_looking_where_the_key_is_costs_less_than_looking_elsewhere() -> None:
     for place in (3, 30):
         logits = torch.full((1, 4, 1, 2 + PAIRS * CELLS), -8.0)
         logits[..., 2 + place] = 8.0
-        glance = Glance(logits.log_softmax(dim=-1), torch.zeros(1, 1, 8))
+        looks = logits.log_softmax(dim=-1)
+        glance = Glance(looks, torch.zeros(1, 1, 8), torch.zeros(1, 4, 1, 2))
         looked, _ = judge(glance, torch.tensor([[47]]), labels, stamps)
         losses.append(looked.item())
     assert losses[0] < losses[1] - 5
+
+
+def test_an_answer_that_looks_away_from_the_key_costs_more() -> None:
+    answers = torch.tensor([[[5, 6, -100]]])
+    losses = []
+    for share in (0.9, 0.1):
+        recalls = torch.full((1, 4, 1, 3), share).log()
+        recalls[..., 2] = -50.0  # padding is not judged
+        glance = Glance(torch.zeros(1, 4, 1, 3), torch.zeros(1, 1, 8), recalls)
+        losses.append(judge_recall(glance, torch.tensor([[47]]), answers).item())
+    assert losses == pytest.approx([-math.log(0.9), -math.log(0.1)])
