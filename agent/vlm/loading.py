@@ -9,27 +9,21 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PreTrainedTokenizerBase,
-    Qwen3VLForConditionalGeneration,
-)
-from transformers.utils.hub import cached_file
+from transformers import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from agent.errors import ModelLoadError
 from agent.vlm import builtin
 from agent.vlm.calibrated_heads import find_heads, places_for, weights_digest
+from agent.vlm.families import family_of
 from agent.vlm.model import VisionLanguageModel, text_config
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
+from agent.vlm.repository import Repository
+from agent.vlm.squares import SquareSettings
 from memory.relevance import IndexHeads
 
 LAYOUT_VERSION = 1  # raise when prompt, chunk layout or preprocessing change
-SUPPORTED = {"qwen3_vl": "Qwen3-VL"}
-DEFAULT_FRAME_TOKENS = 256  # most visual tokens of a frame pair, unless configured
-_PROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +33,13 @@ class ModelSettings:
     Attributes:
         name: `builtin`, a local folder, or a hub repository.
         revision: Of the hub repository.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda`, or one GPU of several, `cuda:1`.
         dtype: `auto` (bfloat16 on a GPU, float32 on a CPU), `float32` or `bfloat16`.
         max_pixels: Most pixels of a frame as the model sees it; None for the default.
+            Families that see squares of a fixed size take no notice.
+        attention: Implementation of attention; None for the library's choice.
+        cache_folder: Where downloads are kept; None for the hub library's own.
+        offline: Whether to read only what is on this machine.
     """
 
     name: str = builtin.NAME
@@ -49,6 +47,15 @@ class ModelSettings:
     device: str = "auto"
     dtype: str = "auto"
     max_pixels: int | None = None
+    attention: str | None = None
+    cache_folder: Path | None = None
+    offline: bool = False
+
+    @property
+    def repository(self) -> Repository:
+        """Where the model's files are."""
+        name = str(builtin.FOLDER) if self.name == builtin.NAME else self.name
+        return Repository(name, self.revision, self.cache_folder, self.offline)
 
 
 def load_model(settings: ModelSettings) -> VisionLanguageModel:
@@ -63,25 +70,25 @@ def load_model(settings: ModelSettings) -> VisionLanguageModel:
     device = settings.device
     if device == "auto":
         device = "cuda" if has_cuda else "cpu"
-    if device == "cuda" and not has_cuda:
+    if device != "cpu" and not has_cuda:
         raise ModelLoadError(settings.name, "no CUDA device is present")
     dtype_name = settings.dtype
     if dtype_name == "auto":
-        dtype_name = "bfloat16" if device == "cuda" else "float32"
+        dtype_name = "float32" if device == "cpu" else "bfloat16"
     dtype: torch.dtype = getattr(torch, dtype_name)
     if settings.name == builtin.NAME:
         return _load_builtin(device, dtype)
     try:
         return _load_pretrained(settings, device, dtype)
-    except (OSError, ValueError, KeyError, RuntimeError) as exc:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
         raise ModelLoadError(settings.name, str(exc)) from exc
 
 
 def assemble(
     name: str,
-    module: Qwen3VLForConditionalGeneration,
+    module: Any,
     tokenizer: PreTrainedTokenizerBase,
-    patches: PatchSettings,
+    patches: PatchSettings | SquareSettings,
     *,
     is_trained: bool,
 ) -> VisionLanguageModel:
@@ -89,10 +96,9 @@ def assemble(
     config = text_config(module.config)
     stop_ids = {tokenizer.eos_token_id, module.generation_config.eos_token_id}
     flat = {i for s in stop_ids for i in (s if isinstance(s, list) else [s])}
-    prompt = Prompt.of(tokenizer, frozenset(flat - {None}))
+    turn = family_of(module.config).video_turn
+    prompt = Prompt.of(tokenizer, frozenset(flat - {None}), turn)
     heads = default_heads(config.num_hidden_layers, config.num_attention_heads)
-    kv_heads = config.num_key_value_heads or config.num_attention_heads
-    groups = config.num_attention_heads // kv_heads
     module.eval().requires_grad_(requires_grad=False)
     return VisionLanguageModel(
         name,
@@ -101,7 +107,7 @@ def assemble(
         tokenizer,
         patches,
         prompt,
-        IndexHeads.of(heads, groups),
+        IndexHeads.of(heads, config.groups),
         is_trained,
     )
 
@@ -117,7 +123,7 @@ def default_heads(num_layers: int, num_heads: int) -> list[tuple[int, int]]:
 
 
 def fingerprint(
-    module: Qwen3VLForConditionalGeneration, patches: PatchSettings, sink: list[int]
+    module: Any, patches: PatchSettings | SquareSettings, sink: list[int]
 ) -> str:
     """Name everything that KV depends on, 16 hex digits.
 
@@ -150,25 +156,13 @@ def _load_builtin(device: str, dtype: torch.dtype) -> VisionLanguageModel:
 def _load_pretrained(
     settings: ModelSettings, device: str, dtype: torch.dtype
 ) -> VisionLanguageModel:
-    config = AutoConfig.from_pretrained(settings.name, revision=settings.revision)
-    if config.model_type not in SUPPORTED:
-        supported = ", ".join(SUPPORTED.values())
-        raise ModelLoadError(
-            settings.name,
-            f"{config.model_type} is not supported; supported: {supported}",
-        )
-    rope_type = config.text_config.rope_parameters.get("rope_type", "default")
-    if rope_type in {"dynamic", "longrope"}:
-        raise ModelLoadError(
-            settings.name,
-            f"RoPE of type {rope_type} changes with length: not supported",
-        )
-    tokenizer = AutoTokenizer.from_pretrained(settings.name, revision=settings.revision)
-    module = Qwen3VLForConditionalGeneration.from_pretrained(
-        settings.name, revision=settings.revision or "main", dtype=dtype
-    )
-    patches = _patch_settings(settings)
-    nn.Module.to(module, device)  # in place, unlike a tensor's
+    repository = settings.repository
+    config = repository.config()
+    family = family_of(config)
+    facts = repository.processor_facts()
+    patches = family.settings(facts, config, settings.max_pixels)
+    tokenizer = repository.tokenizer()
+    module = repository.module(config, device, dtype, settings.attention)
     model = assemble(settings.name, module, tokenizer, patches, is_trained=True)
     return _with_calibrated_heads(model)
 
@@ -195,32 +189,3 @@ def heads_places(model: VisionLanguageModel) -> list[Path]:
     is_builtin = model.name == builtin.NAME
     folder = builtin.FOLDER if is_builtin else Path(model.name)
     return places_for(folder, weights_digest(model.module))
-
-
-def _patch_settings(settings: ModelSettings) -> PatchSettings:
-    facts = _processor_facts(settings)
-    unit = facts["patch_size"] * facts["merge_size"]
-    return PatchSettings(
-        patch=facts["patch_size"],
-        temporal_patch=facts["temporal_patch_size"],
-        merge=facts["merge_size"],
-        mean=tuple(facts["image_mean"]),
-        std=tuple(facts["image_std"]),
-        min_pixels=4 * unit**2,
-        max_pixels=settings.max_pixels or DEFAULT_FRAME_TOKENS * unit**2,
-    )
-
-
-def _processor_facts(settings: ModelSettings) -> dict[str, Any]:
-    """Read the preprocessing of a model without building its torchvision processor."""
-    for name in _PROCESSOR_FILES:
-        path = cached_file(
-            settings.name,
-            name,
-            revision=settings.revision,
-            _raise_exceptions_for_missing_entries=False,
-        )
-        if path is not None:
-            facts: dict[str, Any] = json.loads(Path(path).read_text())
-            return facts
-    raise ModelLoadError(settings.name, f"it has none of {', '.join(_PROCESSOR_FILES)}")

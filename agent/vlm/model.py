@@ -7,21 +7,20 @@ that `rope_deltas` is never read, and every call owns the cache it runs over.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import (
-    PreTrainedTokenizerBase,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-    Qwen3VLTextConfig,
-)
+from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.cache import as_transformers_cache
-from agent.vlm.preprocessing import PatchSettings, patchify
+from agent.vlm.families import family_of
+from agent.vlm.family import Family
+from agent.vlm.layout import text_positions
+from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
-from agent.vlm.qwen3_vl import lay_out, text_positions
+from agent.vlm.squares import SquareSettings
 from ingest.frame import FrameChunk
 from memory.kv import KV, ChunkKV
 from memory.rehydration import MixedCache, compose
@@ -32,15 +31,46 @@ from memory.rope import unrotate
 class ModelRotary:
     """The model's own rotary module, asked in float32."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+    def __init__(self, module: nn.Module, position_rows: int) -> None:
+        self._module, self._position_rows = module, position_rows
         self.scaling = float(getattr(module, "attention_scaling", 1.0))
 
     def cos_sin(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Give cos and sin, each (S, D) float32, for positions (3, S)."""
         like = torch.empty(0, dtype=torch.float32, device=positions.device)
-        cos, sin = self._module(like, positions[:, None])  # (1, S, D)
+        cos, sin = self._module(like, self.position_ids(positions))  # (1, S, D)
         return cos[0], sin[0]
+
+    def position_ids(self, positions: Tensor) -> Tensor:
+        """Give positions (3, S) as the stock class takes them: (3, 1, S) or (1, S)."""
+        return positions[:, None] if self._position_rows == 3 else positions[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class TextShape:
+    """The sizes of a language model, by their names in its configuration."""
+
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+
+    @property
+    def groups(self) -> int:
+        """Query heads per key-value head."""
+        return self.num_attention_heads // self.num_key_value_heads
+
+
+def text_config(config: Any) -> TextShape:
+    """Give the sizes of the language model of a configuration."""
+    part = config.text_config
+    heads = part.num_attention_heads
+    return TextShape(
+        part.num_hidden_layers,
+        heads,
+        getattr(part, "num_key_value_heads", None) or heads,
+        getattr(part, "head_dim", None) or part.hidden_size // heads,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +83,9 @@ class VisionLanguageModel:
         name: As configured.
         fingerprint: Changes whenever the KV it makes would: weights, configuration,
             preprocessing, layout.
-        module: The stock class.
+        module: The stock class; `Any`, as `agent.vlm.family` explains.
         tokenizer: Its tokenizer.
-        patches: What its vision tower expects.
+        patches: How frames are prepared for its vision tower.
         prompt: Its chat template around what a camera saw.
         heads: Its retrieval heads.
         is_trained: False for random weights, whose answers mean nothing.
@@ -63,9 +93,9 @@ class VisionLanguageModel:
 
     name: str
     fingerprint: str
-    module: Qwen3VLForConditionalGeneration
+    module: Any
     tokenizer: PreTrainedTokenizerBase
-    patches: PatchSettings
+    patches: PatchSettings | SquareSettings
     prompt: Prompt
     heads: IndexHeads
     is_trained: bool
@@ -73,12 +103,19 @@ class VisionLanguageModel:
     @property
     def rotary(self) -> ModelRotary:
         """The rotary module of its language model."""
-        return ModelRotary(self.module.model.language_model.rotary_emb)
+        language_model = self.module.get_decoder()
+        return ModelRotary(language_model.rotary_emb, self.family.position_rows)
+
+    @property
+    def family(self) -> Family[Any]:
+        """What is its family's own."""
+        return family_of(self.module.config)
 
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return self.module.device
+        device: torch.device = self.module.device
+        return device
 
     @torch.inference_mode()
     def prefill_sink(self) -> KV:
@@ -103,25 +140,20 @@ class VisionLanguageModel:
             chunk: The frames.
             context: What the chunk sees: the sink, then KV of chunks before it.
         """
-        pixels, grid = patchify(chunk.pixels, self.patches)
-        merge, depth = self.patches.merge, self.patches.temporal_patch
-        merged = (grid[0], grid[1] // merge, grid[2] // merge)
-        times = [
-            float(chunk.times_s[i : i + depth].mean())
-            for i in range(0, len(chunk.times_s), depth)
-        ]
-        layout = lay_out(times, merged, self.module.config, self.tokenizer)
-        thw = torch.tensor([grid], device=self.device)
-        seen = self.module.model.get_video_features(
-            pixels.to(self.device, self.module.dtype), thw, return_dict=True
-        )
+        family, config = self.family, self.module.config
+        count, height, width, _ = chunk.pixels.shape
+        grid = family.visual_grid((count, height, width), config, self.patches)
+        layout = family.lay_out(chunk.times_s, grid, config, self.tokenizer)
+        seen = family.see(self.module, chunk.pixels, self.patches)
         cache = compose(context, self.rotary, room=len(layout.token_ids))
-        kv = self._prefill(layout.token_ids, layout.positions, layout.span, cache, seen)
+        kv = self._prefill(
+            layout.token_ids, layout.positions, layout.span, cache, seen.outputs
+        )
         return ChunkKV(
             kv,
             layout.visual_tokens.to(self.device),
-            torch.cat(seen.pooler_output),
-            merged,
+            seen.features,
+            grid,
             layout.pinned_tokens.to(self.device),
             tuple(places.to(self.device) for places in layout.summaries),
         )
@@ -148,9 +180,7 @@ class VisionLanguageModel:
 
     def with_heads(self, pairs: Sequence[tuple[int, int]]) -> "VisionLanguageModel":
         """Give the same model with other retrieval heads, (layer, query head) pairs."""
-        config = text_config(self.module.config)
-        kv_heads = config.num_key_value_heads or config.num_attention_heads
-        groups = config.num_attention_heads // kv_heads
+        groups = text_config(self.module.config).groups
         return replace(self, heads=IndexHeads.of(pairs, groups))
 
     def plain(self, text: str) -> str:
@@ -183,7 +213,7 @@ class VisionLanguageModel:
         text = text_config(self.module.config)
         shape = (
             text.num_hidden_layers,
-            text.num_key_value_heads or text.num_attention_heads,
+            text.num_key_value_heads,
             len(ids),
             text.head_dim,
         )
@@ -196,7 +226,7 @@ class VisionLanguageModel:
         positions: Tensor,
         span: int,
         cache: MixedCache,
-        seen: object = None,
+        seen: dict[str, Any] | None = None,
     ) -> KV:
         """Run tokens over a cache and take their KV out of it again, pre-RoPE."""
         before, start = cache.num_tokens, cache.next_position
@@ -214,15 +244,16 @@ class VisionLanguageModel:
         ids: Tensor,
         positions: Tensor,
         span: int,
-        seen: object = None,
+        seen: dict[str, Any] | None = None,
     ) -> Tensor:
         """Run tokens whose positions count from the cache's end; give hidden states."""
+        placed = self.rotary.position_ids(positions + cache.next_position)
         out = self.module.model(
             input_ids=ids[None].to(self.device),
-            position_ids=(positions + cache.next_position)[:, None].to(self.device),
+            position_ids=placed.to(self.device),
             past_key_values=as_transformers_cache(cache),
             use_cache=True,
-            mm_encoder_outputs=None if seen is None else {"video": seen},
+            mm_encoder_outputs=seen,
         )
         cache.num_tokens += len(ids)
         cache.next_position += span
@@ -233,13 +264,17 @@ class VisionLanguageModel:
     def _queries(self) -> Iterator[dict[int, Tensor]]:
         """Capture the queries before RoPE, per layer (1, T, heads, D)."""
         captured: dict[int, Tensor] = {}
-        layers = self.module.model.language_model.layers
+        layers = self.module.get_decoder().layers
+        size = text_config(self.module.config).head_dim
         wanted = set(self.heads.query_heads[:, 0].tolist())
 
         def capture(layer: int) -> RemovableHandle:
-            norm: nn.Module = layers[layer].self_attn.q_norm
-            return norm.register_forward_hook(
-                lambda _module, _inputs, output: captured.update({layer: output})
+            attention = layers[layer].self_attn
+            last: nn.Module = getattr(attention, "q_norm", attention.q_proj)
+            return last.register_forward_hook(
+                lambda _module, _inputs, output: captured.update(
+                    {layer: output.view(1, output.shape[1], -1, size)}
+                )
             )
 
         hooks = [capture(layer) for layer in wanted]
@@ -248,11 +283,3 @@ class VisionLanguageModel:
         finally:
             for hook in hooks:
                 hook.remove()
-
-
-def text_config(config: Qwen3VLConfig) -> Qwen3VLTextConfig:
-    """Give the language model's part of a configuration."""
-    part = config.text_config
-    if not isinstance(part, Qwen3VLTextConfig):
-        raise TypeError(f"not a Qwen3-VL text configuration: {type(part)}")
-    return part

@@ -7,12 +7,15 @@ done here and tested against the library's PIL image processor.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+DEFAULT_FRAME_TOKENS = 256  # most visual tokens of a frame pair, unless configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,34 @@ class PatchSettings:
     std: tuple[float, float, float]
     min_pixels: int
     max_pixels: int
+
+    @classmethod
+    def of(cls, facts: dict[str, Any], max_pixels: int | None) -> "PatchSettings":
+        """Read a preprocessor configuration.
+
+        Args:
+            facts: The configuration; its own limits are kept to.
+            max_pixels: Most pixels as configured; goes before all limits.
+
+        Raises:
+            ValueError: It lacks something.
+        """
+        sizes = ("patch_size", "temporal_patch_size", "merge_size")
+        patch, depth, merge = (one_fact(facts, name) for name in sizes)
+        size = facts.get("size") or {}
+        token = (patch * merge) ** 2  # pixels
+        least = facts.get("min_pixels") or size.get("shortest_edge") or 4 * token
+        limit = facts.get("max_pixels") or size.get("longest_edge") or math.inf
+        most = max_pixels or min(limit, DEFAULT_FRAME_TOKENS * token)
+        mean = three_numbers(facts, "image_mean")
+        std = three_numbers(facts, "image_std")
+        return cls(patch, depth, merge, mean, std, min(least, most), int(most))
+
+    def grid(self, count: int, height: int, width: int) -> tuple[int, int, int]:
+        """Give the visual tokens of frames as (frames, rows, columns), merged."""
+        rows, columns = self.fit(height, width)
+        unit = self.patch * self.merge
+        return -(-count // self.temporal_patch), rows // unit, columns // unit
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """Give the size a frame is resized to: whole merged patches, within the limits.
@@ -93,6 +124,27 @@ def patchify(
     # frame, merged row, merged column, row, column | channel, depth, y, x
     patches = split.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
     return patches.reshape(grid[0] * grid[1] * grid[2], -1), grid
+
+
+def one_fact(facts: dict[str, Any], name: str) -> Any:
+    """Give a value of a preprocessor configuration.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if facts.get(name) is None:
+        raise ValueError(f"its preprocessor configuration has no {name}")
+    return facts[name]
+
+
+def three_numbers(facts: dict[str, Any], name: str) -> tuple[float, float, float]:
+    """Give a number per channel of a preprocessor configuration.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    red, green, blue = one_fact(facts, name)
+    return red, green, blue
 
 
 def _resize(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

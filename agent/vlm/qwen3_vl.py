@@ -5,45 +5,66 @@ was trained on stamps in seconds and on stamps as hours, minutes and seconds; a 
 that runs for weeks is told the time of day.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, Qwen3VLConfig
+from transformers import PreTrainedTokenizerBase
+
+from agent.vlm.family import Grid, Seen
+from agent.vlm.layout import ChunkLayout, text_positions, time_of_day
+from agent.vlm.patches import mean_times, see_patches
+from agent.vlm.preprocessing import PatchSettings
+
+__all__ = ["ChunkLayout", "Qwen3VL", "lay_out", "text_positions", "time_stamp"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChunkLayout:
-    """The tokens of a chunk and where they stand.
+class Qwen3VL:
+    """The family; with DeepStack, whose features are part of what is seen."""
 
-    Attributes:
-        token_ids: (S,), int64.
-        positions: From the chunk's start, (3, S), float32: time, height, width.
-        span: Positions the chunk takes.
-        visual_tokens: Indices of the visual tokens, (V,), int64.
-        pinned_tokens: Indices of the first time stamp's tokens, (P,), int64.
-        summaries: Indices of each set of summary tokens, int64; none unless the model
-            was trained to write them (`summary_token_ids` in its configuration).
-    """
+    title = "Qwen3-VL"
+    position_rows = 3
+    video_turn = None
 
-    token_ids: Tensor
-    positions: Tensor
-    span: int
-    visual_tokens: Tensor
-    pinned_tokens: Tensor
-    summaries: tuple[Tensor, ...]
+    def settings(
+        self, facts: dict[str, Any], config: Any, max_pixels: int | None
+    ) -> PatchSettings:
+        """Give how frames are cut into patches."""
+        return PatchSettings.of(facts, max_pixels)
+
+    def visual_grid(
+        self, frames: tuple[int, int, int], config: Any, by: PatchSettings
+    ) -> Grid:
+        """Give the grid of merged patches."""
+        return by.grid(*frames)
+
+    def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
+        """Run the vision tower, DeepStack included."""
+        return see_patches(module, pixels, by)
+
+    def lay_out(
+        self,
+        times_s: NDArray[np.float64],
+        grid: Grid,
+        config: Any,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> ChunkLayout:
+        """Stamp each temporal patch with the mean time of its frames."""
+        depth = config.vision_config.temporal_patch_size
+        return lay_out(mean_times(times_s, depth), grid, config, tokenizer)
 
 
 def time_stamp(time_s: float) -> str:
     """Write a moment as the model reads it, UTC."""
-    return f"<{datetime.fromtimestamp(time_s, UTC):%H:%M:%S}>"
+    return f"<{time_of_day(time_s)}>"
 
 
 def lay_out(
     times_s: list[float],
     grid: tuple[int, int, int],
-    config: Qwen3VLConfig,
+    config: Any,
     tokenizer: PreTrainedTokenizerBase,
 ) -> ChunkLayout:
     """Lay out a chunk as `<time><|vision_start|>pads<|vision_end|>` per temporal patch.
@@ -91,8 +112,3 @@ def lay_out(
         torch.arange(pinned),
         tuple(torch.tensor(places) for places in written),
     )
-
-
-def text_positions(start: int, num_tokens: int) -> Tensor:
-    """Give the positions of text, (3, S), float32: the three rows are the same."""
-    return torch.arange(start, start + num_tokens).float().expand(3, -1)

@@ -23,9 +23,9 @@ def test_it_is_small_and_says_that_it_is_trained() -> None:
 
 def test_it_loads_like_any_other_folder() -> None:
     named = load_model(CPU)
-    by_folder = load_model(
-        ModelSettings(name=str(builtin.FOLDER), device="cpu", max_pixels=64 * 64)
-    )
+    by_folder = load_model(ModelSettings(name=str(builtin.FOLDER), device="cpu"))
+    assert by_folder.patches == named.patches
+    assert by_folder.fingerprint == named.fingerprint
     theirs = by_folder.module.state_dict()
     for name, weight in named.module.state_dict().items():
         assert torch.equal(weight, theirs[name]), name

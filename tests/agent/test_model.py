@@ -132,7 +132,10 @@ def test_a_local_folder_is_loaded_like_a_hub_model(
     ("files", "message"),
     [
         ({}, "can't load model"),
-        ({"config.json": '{"model_type": "llama"}'}, "supported: Qwen3-VL"),
+        (
+            {"config.json": '{"model_type": "llama"}'},
+            "supported: Qwen2.5-VL, Qwen3-VL, LLaVA-OneVision",
+        ),
         ({"config.json": "{"}, "can't load model"),
     ],
 )

@@ -1,0 +1,70 @@
+"""InternVL3: each frame is a picture of its own on a line of its own.
+
+The library numbers frames, `Frame1: `; a camera's would count without end, so a frame
+is told the time of day in that place.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from agent.vlm.family import Grid, Seen, VideoTurn
+from agent.vlm.layout import ChunkLayout, lay_out_in_a_row, time_of_day
+from agent.vlm.squares import SquareSettings, square
+
+_BEFORE, _AFTER = "<img>", "</img>\n"
+
+
+class InternVL3:
+    """The family, on Qwen2 or Qwen3: positions have one row."""
+
+    title = "InternVL3"
+    position_rows = 1
+    video_turn = VideoTurn("<video>\n")  # each frame brings its line end
+
+    def settings(
+        self, facts: dict[str, Any], config: Any, max_pixels: int | None
+    ) -> SquareSettings:
+        """Give how frames are squared: `max_pixels` changes nothing here."""
+        return SquareSettings.of(facts, config.vision_config.image_size[0])
+
+    def visual_grid(
+        self, frames: tuple[int, int, int], config: Any, by: SquareSettings
+    ) -> Grid:
+        """Give the grid of the tower, shuffled together by the downsampling ratio."""
+        patches = by.side // config.vision_config.patch_size[0]
+        side = int(patches * config.downsample_ratio)
+        return frames[0], side, side
+
+    def see(self, module: Any, pixels: NDArray[np.uint8], by: SquareSettings) -> Seen:
+        """Run the vision tower."""
+        frames = square(pixels, by).to(module.device, module.dtype)
+        seen = module.model.get_image_features(frames, return_dict=True)
+        return Seen({"image": seen}, seen.pooler_output.flatten(0, 1))
+
+    def lay_out(
+        self,
+        times_s: NDArray[np.float64],
+        grid: Grid,
+        config: Any,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> ChunkLayout:
+        """Lay out each frame as `Frame 14:03:05: <img>pads</img>` and a line end."""
+
+        def encode(text: str) -> list[int]:
+            return list(tokenizer.encode(text, add_special_tokens=False))
+
+        stamps = [encode(f"Frame {time_of_day(time_s)}: ") for time_s in times_s]
+        before, after = encode(_BEFORE), encode(_AFTER)
+        return lay_out_in_a_row(
+            [
+                [*stamps[0], *before],
+                *([*after, *stamp, *before] for stamp in stamps[1:]),
+                after,
+            ],
+            config.image_token_id,
+            grid[1] * grid[2],
+            len(stamps[0]),
+        )

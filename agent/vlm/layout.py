@@ -1,0 +1,67 @@
+"""A chunk written down as tokens, and where each stands: what all families share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkLayout:
+    """The tokens of a chunk and where they stand.
+
+    Attributes:
+        token_ids: (S,), int64.
+        positions: From the chunk's start, (3, S), float32: time, height, width; the
+            same three times in a family whose positions have one row.
+        span: Positions the chunk takes.
+        visual_tokens: Indices of the visual tokens, (V,), int64.
+        pinned_tokens: Indices of the first time stamp's tokens, (P,), int64.
+        summaries: Indices of each set of summary tokens, int64; none unless the model
+            was trained to write them (`summary_token_ids` in its configuration).
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    span: int
+    visual_tokens: Tensor
+    pinned_tokens: Tensor
+    summaries: tuple[Tensor, ...] = ()
+
+
+def time_of_day(time_s: float) -> str:
+    """Write a moment as hours, minutes and seconds, UTC."""
+    return f"{datetime.fromtimestamp(time_s, UTC):%H:%M:%S}"
+
+
+def text_positions(start: int, num_tokens: int) -> Tensor:
+    """Give the positions of text, (3, S), float32: the three rows are the same."""
+    return torch.arange(start, start + num_tokens).float().expand(3, -1)
+
+
+def lay_out_in_a_row(
+    texts: Sequence[Sequence[int]], visual_id: int, num_visual: int, num_pinned: int
+) -> ChunkLayout:
+    """Lay out frames between texts, every token one position after the one before.
+
+    Args:
+        texts: Token ids before the first frame, between frames, after the last one.
+        visual_id: Token id that stands for a visual token.
+        num_visual: Visual tokens of a frame.
+        num_pinned: Tokens of the first time stamp, with which the first text begins.
+    """
+    ids = list(texts[0])
+    visual_tokens: list[int] = []
+    for text in texts[1:]:
+        visual_tokens += range(len(ids), len(ids) + num_visual)
+        ids += [visual_id] * num_visual
+        ids += text
+    return ChunkLayout(
+        torch.tensor(ids),
+        text_positions(0, len(ids)),
+        len(ids),
+        torch.tensor(visual_tokens),
+        torch.arange(num_pinned),
+    )

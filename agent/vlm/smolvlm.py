@@ -1,0 +1,81 @@
+"""SmolVLM2: each frame is a picture of its own behind a line that says its time.
+
+The family was trained on minutes and seconds from the video's start, as in `Frame from
+01:02:`; a camera that runs for weeks is told the time of day in the same line. The
+sentence that the library puts before a video, with its number of frames and its length,
+is left out: a stream has neither.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+from transformers.models.smolvlm.processing_smolvlm import (
+    DEFAULT_CHAT_TEMPLATE,
+    DEFAULT_MEDIA_OUTTRO,
+    FRAME_TIMESTAMP_MESSAGE,
+)
+
+from agent.vlm.family import Grid, Seen, VideoTurn
+from agent.vlm.layout import ChunkLayout, lay_out_in_a_row, time_of_day
+from agent.vlm.squares import SquareSettings, square
+
+_AROUND, _WHOLE = "<fake_token_around_image>", "<global-img>"
+
+
+class SmolVLM2:
+    """The family, on Llama: positions have one row."""
+
+    title = "SmolVLM2"
+    position_rows = 1
+    video_turn = VideoTurn("<video>", DEFAULT_CHAT_TEMPLATE, DEFAULT_MEDIA_OUTTRO)
+
+    def settings(
+        self, facts: dict[str, Any], config: Any, max_pixels: int | None
+    ) -> SquareSettings:
+        """Give how frames are squared: `max_pixels` changes nothing here."""
+        size = facts.get("video_sampling", {}).get("video_size") or facts.get("size")
+        longest = (size or {}).get("longest_edge")
+        return SquareSettings.of(facts, config.vision_config.image_size, longest)
+
+    def visual_grid(
+        self, frames: tuple[int, int, int], config: Any, by: SquareSettings
+    ) -> Grid:
+        """Give the grid of the tower, shuffled together by the scale factor."""
+        side = by.side // config.vision_config.patch_size // config.scale_factor
+        return frames[0], side, side
+
+    def see(self, module: Any, pixels: NDArray[np.uint8], by: SquareSettings) -> Seen:
+        """Run the vision tower."""
+        frames = square(pixels, by)[None].to(module.device, module.dtype)
+        seen = module.model.get_image_features(frames, return_dict=True)
+        return Seen({"image": seen}, seen.pooler_output[0])
+
+    def lay_out(
+        self,
+        times_s: NDArray[np.float64],
+        grid: Grid,
+        config: Any,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> ChunkLayout:
+        """Lay out each frame behind its time, between the family's own markers."""
+
+        def encode(text: str) -> list[int]:
+            return list(tokenizer.encode(text, add_special_tokens=False))
+
+        stamps = [
+            encode(FRAME_TIMESTAMP_MESSAGE.format(timestamp=time_of_day(time_s)))
+            for time_s in times_s
+        ]
+        before, after = encode(_AROUND + _WHOLE), encode(_AROUND)
+        return lay_out_in_a_row(
+            [
+                [*stamps[0], *before],
+                *([*after, *stamp, *before] for stamp in stamps[1:]),
+                after,
+            ],
+            config.image_token_id,
+            grid[1] * grid[2],
+            len(stamps[0]),
+        )
