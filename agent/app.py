@@ -188,6 +188,7 @@ async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
 def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
     """Load the model and run its system prompt; on the model thread."""
     settings = config.model
+    attention = None if settings.attention == "auto" else settings.attention
     model = load_model(
         ModelSettings(
             settings.name,
@@ -195,6 +196,9 @@ def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
             settings.device,
             settings.dtype,
             settings.max_pixels,
+            attention,
+            settings.cache_folder,
+            settings.offline,
         )
     )
     if not model.is_trained:

@@ -46,6 +46,12 @@ class Config(Section):
         """A section with every line commented out is null in YAML."""
         return {} if section is None else section
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _name_alone(cls, section: object) -> object:
+        """`model: NAME` is all that most configs say about it."""
+        return {"name": section} if isinstance(section, str) else section
+
     @field_validator("cameras")
     @classmethod
     def _no_reserved_names(

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -106,6 +107,15 @@ class ModelConfig(Section):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    attention: Literal["auto", "eager", "sdpa"] = Field(
+        default="auto", description="implementation; auto: the library's choice"
+    )
+    cache_folder: Path | None = Field(
+        default=None, description="where downloads are kept; null: as the hub library"
+    )
+    offline: bool = Field(
+        default=False, description="read only what is on this machine"
     )
     context_chunks: int = Field(
         default=1,

@@ -1,10 +1,13 @@
 """A tiny model of every family: its real configuration class, small random weights."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from tiny_model import START_S
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForImageTextToText,
@@ -19,6 +22,7 @@ from transformers import (
 from agent.vlm.families import FAMILIES
 from agent.vlm.loading import assemble
 from agent.vlm.model import VisionLanguageModel
+from ingest.frame import FrameChunk
 
 SPECIAL = (
     *("<|pad|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"),
@@ -176,3 +180,16 @@ def save(model: VisionLanguageModel, folder: Path) -> None:
     model.tokenizer.save_pretrained(folder)
     facts = json.dumps(FACTS[model.module.config.model_type])
     (folder / "preprocessor_config.json").write_text(facts)
+
+
+def make_pairs(lengths: Sequence[int]) -> list[FrameChunk]:
+    """Frames of noise in equal pairs, 2 a second, of a size the model resizes."""
+    random = np.random.default_rng(0)
+    chunks, start_s = [], START_S + 0.25
+    for length in lengths:
+        pairs = random.integers(0, 256, (-(-length // 2), 24, 40, 3), dtype=np.uint8)
+        times_s = start_s + np.arange(length) / 2
+        start_s = float(times_s[-1]) + 0.5
+        pixels = pairs.repeat(2, axis=0)[:length]
+        chunks.append(FrameChunk("door", pixels, times_s, start_s))
+    return chunks

@@ -33,7 +33,7 @@ class ModelSettings:
     Attributes:
         name: `builtin`, a local folder, or a hub repository.
         revision: Of the hub repository.
-        device: `auto`, `cpu`, `cuda`, or one GPU of several, `cuda:1`.
+        device: `auto`, `cpu` or `cuda`.
         dtype: `auto` (bfloat16 on a GPU, float32 on a CPU), `float32` or `bfloat16`.
         max_pixels: Most pixels of a frame as the model sees it; None for the default.
             Families that see squares of a fixed size take no notice.

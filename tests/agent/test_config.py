@@ -73,6 +73,13 @@ def test_cameras_become_settings_of_ingest(load: Any) -> None:
     )
 
 
+def test_a_model_may_be_given_by_its_name_alone(load: Any) -> None:
+    name = "Qwen/Qwen2.5-VL-3B-Instruct"
+    short = load(CAMERA + f"model: {name}\n").model
+    assert short == load(CAMERA + f"model:\n  name: {name}\n").model
+    assert short.name == name
+
+
 def test_environment_is_filled_in(load: Any) -> None:
     text = CAMERA + (
         "  yard:\n    address: rtsp://${USER_1}:${PASS}@h/$${x}\n"
@@ -120,6 +127,9 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("  answers: {address: x}", 1, "cameras", ["answers"]),
         ("date_dir: x", 4, "date_dir", ["did you mean data_dir?", "cameras, model"]),
         ("model: {device: gpu}", 4, "model.device", ["'gpu'", "auto, cpu, cuda"]),
+        ("model: 7", 4, "model", ["7", "a section with name"]),
+        ('model: ""', 4, "model.name", ["nothing", "a text"]),
+        ("model: {offline: 1.5}", 4, "model.offline", ["1.5", "true or false"]),
         ("model: {max_pixels: 9}", 4, "model.max_pixels", ["9", "256 or more or null"]),
         ("memory: 7", 4, "memory", ["found 7", "a section with high_factor"]),
         ("memory: {high_factor: 0}", 4, "memory.high_factor", ["0", "from 2 to 1024"]),

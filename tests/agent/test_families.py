@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from family_oracles import clock, library_pixels, stock_inputs
-from tiny_families import make_family_model
+from tiny_families import make_family_model, make_pairs
 from tiny_model import START_S
 from torch.utils.hooks import RemovableHandle
 
@@ -34,19 +34,6 @@ def model(request: pytest.FixtureRequest) -> VisionLanguageModel:
     return make_family_model(request.param)
 
 
-def make_chunks(lengths: Sequence[int]) -> list[FrameChunk]:
-    """Frames of noise in equal pairs, 2 a second, of a size the model resizes."""
-    random = np.random.default_rng(0)
-    chunks, start_s = [], START_S + 0.25
-    for length in lengths:
-        pairs = random.integers(0, 256, (-(-length // 2), 24, 40, 3), dtype=np.uint8)
-        times_s = start_s + np.arange(length) / 2
-        start_s = float(times_s[-1]) + 0.5
-        pixels = pairs.repeat(2, axis=0)[:length]
-        chunks.append(FrameChunk("door", pixels, times_s, start_s))
-    return chunks
-
-
 def lengths_of(model: VisionLanguageModel) -> tuple[int, ...]:
     """One stock call of LLaVA-OneVision takes videos of one length only."""
     return (4, 4, 4) if model.name == "llava_onevision" else (6, 2, 5)
@@ -63,7 +50,7 @@ def stream(model: VisionLanguageModel, chunks: Sequence[FrameChunk]) -> list[KV]
 def test_streamed_and_rehydrated_equals_one_stock_call(
     model: VisionLanguageModel,
 ) -> None:
-    chunks = make_chunks(lengths_of(model))
+    chunks = make_pairs(lengths_of(model))
     inputs = stock_inputs(model.name, model.tokenizer, chunks, SYSTEM, QUESTION)
     with torch.inference_mode():
         stock = model.module(**inputs).logits[0, -1].float()
@@ -103,7 +90,7 @@ def test_prepared_frames_equal_those_of_the_librarys_processor(
 
 
 def test_keys_and_queries_are_those_before_rope(model: VisionLanguageModel) -> None:
-    [chunk] = make_chunks((4,))
+    [chunk] = make_pairs((4,))
     sink = model.prefill_sink()
     attention = model.module.get_decoder().layers[1].self_attn
     seen: dict[str, torch.Tensor] = {}
@@ -130,7 +117,7 @@ def test_keys_and_queries_are_those_before_rope(model: VisionLanguageModel) -> N
 def test_visual_and_pinned_tokens_are_what_they_are_called(
     model: VisionLanguageModel,
 ) -> None:
-    [chunk] = make_chunks((5,))
+    [chunk] = make_pairs((5,))
     whole = model.prefill(chunk, [model.prefill_sink()])
     family, config = model.family, model.module.config
     layout = family.lay_out(chunk.times_s, whole.grid, config, model.tokenizer)
@@ -143,7 +130,7 @@ def test_visual_and_pinned_tokens_are_what_they_are_called(
 
 def test_deepstack_reaches_the_language_model() -> None:
     model = make_family_model("qwen3_vl")
-    [chunk] = make_chunks((4,))
+    [chunk] = make_pairs((4,))
     sink = model.prefill_sink()
     whole = model.prefill(chunk, [sink]).kv
     for merger in model.module.model.visual.deepstack_merger_list:
@@ -156,7 +143,7 @@ def test_deepstack_reaches_the_language_model() -> None:
 
 def test_a_newline_closes_each_video_of_llava_onevision() -> None:
     model = make_family_model("llava_onevision")
-    chunk, _ = make_chunks((4, 4))
+    chunk, _ = make_pairs((4, 4))
     before = model.prefill(chunk, [model.prefill_sink()])
     assert before.visual_tokens[-1] == before.kv.num_tokens - 2
     torch.nn.init.ones_(model.module.model.image_newline)
