@@ -122,6 +122,34 @@ def check_config(config: Annotated[Path, typer.Argument(help="Config file.")]) -
 
 
 @app.command()
+def models(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="builtin, folders, or hub repositories; none: all known."),
+    ] = None,
+    config: MaybeConfig = None,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way to declare a flag
+) -> None:
+    """List the models that can be named, and what an hour of a camera costs."""
+    from agent.config_sections import MemoryConfig, ModelConfig
+    from agent.model_list import list_models, show_models, watching_of
+    from agent.model_settings import model_settings
+
+    settings = None if config is None else _load(config)
+    camera = next(iter(settings.cameras.values())) if settings else None
+    watching = watching_of(camera, settings.memory if settings else MemoryConfig())
+    model = model_settings(settings.model if settings else ModelConfig())
+    try:
+        rows = list_models(names or [], model, watching)
+    except AgentError as exc:
+        _fail(str(exc), status=2)
+    if as_json:
+        out.print_json(json.dumps([row.as_json() for row in rows]))
+    else:
+        out.print(show_models(rows, watching))
+
+
+@app.command()
 def demo(
     video: Annotated[
         str | None,

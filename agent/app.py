@@ -16,8 +16,9 @@ from agent.answerer import Answerer
 from agent.broker import EmbeddedBroker
 from agent.camera_report import report_camera
 from agent.config import Config
+from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
-from agent.vlm.loading import ModelSettings, load_model
+from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import Watcher
 from agent.worker import ModelThread, Priority
@@ -187,20 +188,7 @@ async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
 
 def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
     """Load the model and run its system prompt; on the model thread."""
-    settings = config.model
-    attention = None if settings.attention == "auto" else settings.attention
-    model = load_model(
-        ModelSettings(
-            settings.name,
-            settings.revision,
-            settings.device,
-            settings.dtype,
-            settings.max_pixels,
-            attention,
-            settings.cache_folder,
-            settings.offline,
-        )
-    )
+    model = load_model(model_settings(config.model))
     if not model.is_trained:
         logger.warning(
             "model %s has random weights: its answers mean nothing", model.name

@@ -66,22 +66,31 @@ def load_model(settings: ModelSettings) -> VisionLanguageModel:
     """
     if not sys.stderr.isatty():
         disable_progress_bar()  # of transformers: no place for it in a log
-    has_cuda = torch.cuda.is_available()
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if has_cuda else "cpu"
-    if device != "cpu" and not has_cuda:
-        raise ModelLoadError(settings.name, "no CUDA device is present")
-    dtype_name = settings.dtype
-    if dtype_name == "auto":
-        dtype_name = "float32" if device == "cpu" else "bfloat16"
-    dtype: torch.dtype = getattr(torch, dtype_name)
+    device, dtype = place_of(settings)
     if settings.name == builtin.NAME:
         return _load_builtin(device, dtype)
     try:
         return _load_pretrained(settings, device, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
         raise ModelLoadError(settings.name, str(exc)) from exc
+
+
+def place_of(settings: ModelSettings) -> tuple[str, torch.dtype]:
+    """Give the device and the dtype that a model is loaded to on this machine.
+
+    Raises:
+        ModelLoadError: The device is not there.
+    """
+    has_cuda = torch.cuda.is_available()
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if has_cuda else "cpu"
+    if device != "cpu" and not has_cuda:
+        raise ModelLoadError(settings.name, "no CUDA device is present")
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return device, getattr(torch, dtype)
 
 
 def assemble(

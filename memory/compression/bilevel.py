@@ -47,10 +47,13 @@ class LevelSettings:
             raise ValueError(f"a compression factor is at least 1, not {self.factor}")
 
     def apply(self, chunk: ChunkKV) -> KV:
-        """Compress a chunk; at least one visual token stays beside the pinned ones."""
-        wanted = math.ceil(chunk.kv.num_tokens / self.factor)
-        num_keep = max(wanted, len(chunk.pinned_tokens) + 1)
+        """Compress a chunk."""
+        num_keep = self.num_keep(chunk.kv.num_tokens, len(chunk.pinned_tokens))
         return METHODS[self.method](chunk, num_keep)
+
+    def num_keep(self, num_tokens: int, num_pinned: int) -> int:
+        """Give the tokens kept: at least one visual token beside the pinned ones."""
+        return max(math.ceil(num_tokens / self.factor), num_pinned + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
