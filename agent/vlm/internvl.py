@@ -18,7 +18,7 @@ _BEFORE, _AFTER = "<img>", "</img>\n"
 
 
 class InternVL3:
-    """The family, on Qwen2 or Qwen3: positions have one row."""
+    """The family, on Qwen2: positions have one row."""
 
     title = "InternVL3"
     position_rows = 1

@@ -22,7 +22,9 @@ from agent.vlm.preprocessing import PatchSettings, patchify
 from agent.vlm.prompt import SYSTEM
 from agent.vlm.squares import square
 from ingest.frame import FrameChunk
-from memory.kv import KV
+from memory.codec import Compression, decode_low, encode_low
+from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.kv import KV, ChunkId
 from memory.rehydration import compose
 
 QUESTION = "Who came?"
@@ -40,10 +42,16 @@ def lengths_of(model: VisionLanguageModel) -> tuple[int, ...]:
 
 
 def stream(model: VisionLanguageModel, chunks: Sequence[FrameChunk]) -> list[KV]:
-    """Prefill chunk after chunk, each seeing all before it; keys leave pre-RoPE."""
+    """Prefill, chunk after chunk, each seeing all before it, and go through a blob."""
+    whole = LevelSettings("novelty", 1)
+    levels = BiLevel(whole, whole, model.heads, index_keys=4)
     runs = [model.prefill_sink()]
-    for chunk in chunks:
-        runs.append(model.prefill(chunk, runs).kv)
+    for number, chunk in enumerate(chunks):
+        id = ChunkId("door", number * 4000, number * 4000 + 4000)
+        both = levels.compress_chunk(id, model.prefill(chunk, runs))
+        made = Compression("novelty", 1)
+        blob = encode_low(id, both.low, made, model.fingerprint)
+        runs.append(decode_low(blob, id, model.fingerprint))
     return runs
 
 
