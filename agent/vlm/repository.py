@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -51,7 +52,10 @@ class Repository:
             OSError: It is not there.
             ValueError: It is none, or its RoPE or attention can't be kept in memory.
         """
-        config = AutoConfig.from_pretrained(self.name, **self._options())
+        try:
+            config = AutoConfig.from_pretrained(self.name, **self._options())
+        except StrictDataclassError as exc:
+            raise ValueError(str(exc)) from exc
         text: Any = getattr(config, "text_config", None)
         rope = getattr(text, "rope_parameters", None) or {}
         if rope.get("rope_type") == "dynamic":

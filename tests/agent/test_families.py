@@ -133,7 +133,20 @@ def test_visual_and_pinned_tokens_are_what_they_are_called(
     assert visual in (getattr(config, "video_token_id", -1), config.image_token_id)
     stamp = model.tokenizer.decode(layout.token_ids[whole.pinned_tokens])
     assert clock(chunk.times_s[0]) in stamp
-    assert whole.features.shape == (len(whole.visual_tokens), 64)
+
+
+def test_features_are_what_the_language_model_reads_in_their_place(
+    model: VisionLanguageModel,
+) -> None:
+    read: list[torch.Tensor] = []
+    hook = model.module.get_decoder().register_forward_pre_hook(
+        lambda _module, _args, named: read.append(named["inputs_embeds"][0]),
+        with_kwargs=True,
+    )
+    [chunk] = make_pairs((5,))
+    whole = model.prefill(chunk, [model.prefill_sink()])
+    hook.remove()
+    assert torch.equal(read[-1][whole.visual_tokens], whole.features)
 
 
 def test_deepstack_reaches_the_language_model() -> None:

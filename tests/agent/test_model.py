@@ -137,6 +137,10 @@ def test_a_local_folder_is_loaded_like_a_hub_model(
             "supported: Qwen2.5-VL, Qwen3-VL, LLaVA-OneVision",
         ),
         ({"config.json": "{"}, "can't load model"),
+        (
+            {"config.json": '{"model_type": "smolvlm", "scale_factor": "two"}'},
+            "scale_factor",
+        ),
     ],
 )
 def test_a_model_that_can_not_be_loaded_is_named(
