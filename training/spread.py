@@ -57,6 +57,7 @@ class Spread:
                 continue
             if way < _NATURAL + _MIXED:
                 coarse = rng.random(chunks) > _FINE
+                coarse[-1] = False  # the newest chunk is always read whole
                 widths[stream, coarse] = rng.integers(*_COARSE)
             else:
                 parts = rng.random(chunks) ** 4

@@ -1,13 +1,14 @@
 """Streams to learn from: stretches of footage put together anew, and their questions.
 
-A chunk sees only itself, so a stretch can be shown at any time of day and next to a
-stretch of another world; what its visual features are does not change. The windows that
-a stream was "watched" in are its stretches.
+A chunk sees only itself, so a stretch can be shown at any time of day and, some time
+later, a stretch of another world; what its visual features are does not change. The
+windows that a stream was "watched" in are its stretches.
 
     G  streams   N  chunks of a stream   Q  questions of a stream   T  tokens
     A  tokens of an answer
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +29,9 @@ from training.reading import Asked
 from training.split import start_of
 
 DAY_S = 86_400.0
-_JOINED = 0.5  # of long streams, those made of several stretches
+_JOINED = 0.7  # of long streams, those made of several stretches
 _STRETCH = (4, 17)  # chunks of each, then
+_LONGEST_GAP_S = 10_800.0  # between two stretches
 _SKEW_S = 0.25  # from a pair's first frame to the time it bears
 WEIGHTS = {
     QuestionType.COLOUR: 1.0,
@@ -39,9 +41,8 @@ WEIGHTS = {
     QuestionType.WHEN: 2.0,
     QuestionType.SEEN: 1.5,
     QuestionType.NOT_SEEN: 0.6,
-    QuestionType.PLATE: 1.0,
-    QuestionType.ORDER: 0.5,
-    QuestionType.NOW: 0.8,
+    QuestionType.PLATE: 1.5,
+    QuestionType.NOW: 1.0,
 }
 
 
@@ -117,10 +118,16 @@ class Teacher:
             for stream in stretches
         ]
         at = torch.tensor(where)  # (G, N, 2)
-        starts = torch.tensor([stream[0].start_s for stream in stretches])
-        offsets = torch.arange(chunks * PAIRS_PER_CHUNK, dtype=torch.float64)
-        times = starts[:, None].double() + offsets + _SKEW_S
-        stamps = times.floor().long().view(streams, chunks, PAIRS_PER_CHUNK)
+        times = np.array(
+            [
+                s.start_s + np.arange(n, n + PAIRS_PER_CHUNK)
+                for stream in stretches
+                for s in stream
+                for n in range(0, s.chunks * PAIRS_PER_CHUNK, PAIRS_PER_CHUNK)
+            ]
+        )
+        stamps = torch.from_numpy(np.floor(times + _SKEW_S).astype(np.int64))
+        stamps = stamps.view(streams, chunks, PAIRS_PER_CHUNK)
         written, answers, keys = self._write(asked, stretches, dealer)
         types = [[question.type for question in each] for each in asked]
         return Lesson(at[..., 0], at[..., 1], stamps, written, answers, types, keys)
@@ -139,7 +146,7 @@ class Teacher:
                 return stream, asked
 
     def _deal_stretches(self, dealer: random.Random, chunks: int) -> list[Stretch]:
-        start_s = dealer.uniform(0, DAY_S - 1200)
+        start_s = dealer.uniform(0, DAY_S)
         stream, left = [], chunks
         is_joined = chunks >= 2 * _STRETCH[0] and dealer.random() < _JOINED
         is_joined = is_joined or chunks > self._chunks
@@ -149,8 +156,9 @@ class Teacher:
                 count = left
             world = dealer.randrange(len(self._starts))
             first = dealer.randrange(self._chunks - count + 1)
-            done = chunks - left
-            stream.append(Stretch(world, first, count, start_s + done * CHUNK_S))
+            stream.append(Stretch(world, first, count, start_s))
+            gap_s = math.exp(dealer.uniform(0, math.log(_LONGEST_GAP_S)))
+            start_s += count * CHUNK_S + gap_s
             left -= count
         return stream
 
@@ -176,7 +184,7 @@ class Teacher:
     ) -> tuple[Asked, Tensor, Tensor]:
         """Write questions as tokens; give the wanted tokens and the keys, too."""
         rows = [
-            self._encode(question, stream[0].start_s, dealer)
+            self._encode(question, stream, dealer)
             for each, stream in zip(asked, streams, strict=True)
             for question in each
         ]
@@ -198,12 +206,13 @@ class Teacher:
         return Asked(ids_, places_, keys_[..., 1]), answers_, keys_[..., 0]
 
     def _encode(
-        self, question: Question, start_s: float, dealer: random.Random
+        self, question: Question, stream: list[Stretch], dealer: random.Random
     ) -> "_Written":
         answer = question.answer
         if question.type is QuestionType.WHEN:  # any moment of the visit will do
             moment_s = dealer.uniform(question.holds[0], question.holds[1] - 1)
-            pair = np.floor(moment_s - start_s)
+            start_s = max(s.start_s for s in stream if s.start_s <= moment_s)
+            pair = math.floor(moment_s - start_s)
             answer = time_stamp(start_s + pair + _SKEW_S)
         prompt, encode = self._prompt, self._tokenizer.encode
         text = encode(f"{prompt.between}{question.text}{prompt.after}")

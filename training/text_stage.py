@@ -35,10 +35,10 @@ _CHUNKS_PER_STEP, _QUESTIONS_PER_STEP = 48, 144
 _QUESTIONS_TIMES_CHUNKS = 2304  # long streams get fewer questions: attention is dear
 _FEWEST_QUESTIONS = 36
 _CURRICULUM = (  # part of the steps, lengths of streams
-    (0.1, (4,)),
-    (0.2, (4, 8)),
-    (0.3, (8, 16)),
-    (0.25, (8, 16, 32)),
+    (0.08, (4,)),
+    (0.16, (4, 8)),
+    (0.26, (8, 16)),
+    (0.35, (8, 16, 32)),
     (0.15, (16, 32, 64, 128)),
 )
 _CLOCK_WEIGHT = 0.15

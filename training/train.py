@@ -47,7 +47,7 @@ class Effort:
     chunks: int = 38
     crowds: int = 600
     vision_steps: int = 5000
-    text_steps: int = 1500
+    text_steps: int = 1800
 
 
 QUICK = Effort(worlds=20, crowds=20, vision_steps=40, text_steps=20)
