@@ -17,6 +17,7 @@ from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answ
 from agent.stopwatch import Stopwatch
 from agent.vlm.generation import decode, decode_room
 from agent.vlm.model import VisionLanguageModel
+from agent.vlm.sampling import GREEDY, Sampling
 from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
 from memory.errors import ArchiveUnavailableError
@@ -43,6 +44,7 @@ class Answerer:
         limits: How much a question may read.
         max_new_tokens: Most tokens of an answer.
         sources: The cameras, for the reasons of gaps.
+        sampling: How the tokens of an answer are chosen.
     """
 
     model: VisionLanguageModel
@@ -52,6 +54,7 @@ class Answerer:
     limits: RecallLimits
     max_new_tokens: int
     sources: Mapping[str, CameraSource]
+    sampling: Sampling = GREEDY
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question; whatever goes wrong becomes an answer that says so."""
@@ -172,8 +175,15 @@ class Answerer:
         cache = compose([self.sink, *recalled.runs], self.model.rotary, room=room)
         watch.lap("rehydrate")
         ids: list[int] = []
-        limit = self.max_new_tokens
-        for token in decode(self.model, cache, text, limit, cancelled.is_set):
+        tokens = decode(
+            self.model,
+            cache,
+            text,
+            self.max_new_tokens,
+            cancelled.is_set,
+            self.sampling,
+        )
+        for token in tokens:
             if not ids:
                 watch.lap("first_token")
             ids.append(token)

@@ -20,6 +20,7 @@ from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
+from agent.vlm.sampling import Sampling
 from agent.watcher import Watcher
 from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
@@ -229,6 +230,7 @@ async def _answer_questions(agent: Agent) -> None:
         limits,
         agent.config.model.max_new_tokens,
         agent.sources,
+        Sampling(**dict(agent.config.answers)),
     )
     async for question in agent.bus.questions():
         agent.bus.answer(question, await answerer.answer(question))

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 from agent.config_file import read_config_file
 from agent.config_report import report
 from agent.config_sections import (
+    AnswersConfig,
     CameraConfig,
     CameraName,
     LogConfig,
@@ -36,11 +37,14 @@ class Config(Section):
     )
     model: ModelConfig = ModelConfig()
     memory: MemoryConfig = MemoryConfig()
+    answers: AnswersConfig = AnswersConfig()
     archive: ArchiveConfig = ArchiveConfig()
     mqtt: MqttConfig = MqttConfig()
     log: LogConfig = LogConfig()
 
-    @field_validator("model", "memory", "archive", "mqtt", "log", mode="before")
+    @field_validator(
+        "model", "memory", "answers", "archive", "mqtt", "log", mode="before"
+    )
     @classmethod
     def _fill_empty(cls, section: object) -> object:
         """A section with every line commented out is null in YAML."""

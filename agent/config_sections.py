@@ -23,6 +23,7 @@ _CAMERA: dict[str, Any] = {
     for field in fields(CameraSettings)
 }
 
+MIN_TEMPERATURE = 0.01  # below it nothing is left to chance, and logits may overflow
 Method = Literal["novelty", "value_norm", "pooling"]
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -181,6 +182,34 @@ class MemoryConfig(Section):
         if high is not None and low >= high:
             raise ValueError(f"found {low}, allowed: below high_factor ({high})")
         return low
+
+
+class AnswersConfig(Section):
+    """How answers are decoded."""
+
+    temperature: float = Field(
+        default=0.0, ge=0, le=2, description="0: the likeliest token, always"
+    )
+    top_p: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the likeliest tokens that are drawn from",
+    )
+    seed: int | None = Field(
+        default=0,
+        ge=0,
+        lt=1 << 63,
+        description="where chance begins, in every answer; null: anywhere",
+    )
+
+    @field_validator("temperature")
+    @classmethod
+    def _no_overflow(cls, temperature: float) -> float:
+        if 0 < temperature < MIN_TEMPERATURE:
+            allowed = f"0, or {MIN_TEMPERATURE} and more"
+            raise ValueError(f"found {temperature}, allowed: {allowed}")
+        return temperature
 
 
 class LogConfig(Section):

@@ -1,6 +1,7 @@
 """Decode an answer over a composed cache, token by token.
 
-Greedy: an answer about what was seen should be the same every time it is asked.
+Greedy unless asked otherwise: an answer about what was seen should be the same every
+time it is asked. `sampling.py` has the other ways.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from agent.vlm.model import VisionLanguageModel
+from agent.vlm.sampling import GREEDY, Sampling, choose_by
 from memory.rehydration import MixedCache
 
 
@@ -17,6 +19,7 @@ def decode(
     question: str,
     max_new_tokens: int,
     is_cancelled: Callable[[], bool],
+    sampling: Sampling = GREEDY,
 ) -> Iterator[int]:
     """Yield the ids of an answer's tokens, the stop token left out.
 
@@ -26,12 +29,14 @@ def decode(
         question: The question's text.
         max_new_tokens: Most tokens of the answer.
         is_cancelled: Asked before every token; decoding ends when it says so.
+        sampling: How each token is chosen.
     """
+    choose = choose_by(sampling, model.device)
     ids = question_ids(model, question)
     for _ in range(max_new_tokens):
         if is_cancelled():
             return
-        token = int(model.extend(cache, ids).argmax())
+        token = choose(model.extend(cache, ids))
         if token in model.prompt.stop_ids:
             return
         yield token

@@ -34,7 +34,7 @@ def test_default_yaml_holds_every_setting_with_its_default() -> None:
     config = load_config(path, {})
     plain = load_config_of_one_camera()
     assert set(written) == set(Config.model_fields)
-    for name in ("model", "memory", "archive", "mqtt", "log"):
+    for name in ("model", "memory", "answers", "archive", "mqtt", "log"):
         section = getattr(config, name)
         assert section == getattr(plain, name)
         assert set(written[name]) == set(type(section).model_fields)
