@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -19,7 +20,7 @@ from agent.config import Config, load_config
 from agent.errors import AgentError
 from agent.logs import set_up_logging
 from agent.mqtt_settings import MqttSettings
-from agent.screen import answer_panel, camera_table
+from agent.screen import answer_panel, camera_table, show_delta
 from memory.errors import MemoryStoreError
 
 STATUS_WAIT_S = 1.0  # retained states arrive at once; this ends the wait for more
@@ -46,6 +47,7 @@ MaybeConfig = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Streamed = Annotated[bool, typer.Option("--stream", help="Show it as it comes.")]
 
 
 @app.command()
@@ -75,7 +77,8 @@ def ask(
     deadline_s: Annotated[
         float, typer.Option(min=0.1, max=3600.0, help="Seconds to wait.")
     ] = 60.0,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to declare a flag
+    stream: Streamed = False,  # noqa: FBT002 - typer's way to declare a flag
+    as_json: AsJson = False,  # noqa: FBT002 - as above
 ) -> None:
     """Ask a running agent over MQTT."""
     body: dict[str, object] = {"question": question}
@@ -84,9 +87,14 @@ def ask(
     body |= {"to": end} if end else {}
     try:
         settings = _mqtt(config)
-        answer = asyncio.run(ask_agent(settings, body, deadline_s=deadline_s))
+        show = partial(show_delta, err) if stream else None
+        answer = asyncio.run(
+            ask_agent(settings, body, deadline_s=deadline_s, on_delta=show)
+        )
     except AgentError as exc:
         _fail(str(exc), status=2)
+    if stream:
+        err.print()
     out.print_json(json.dumps(answer)) if as_json else out.print(answer_panel(answer))
     if answer["status"] == "error":
         raise typer.Exit(1)

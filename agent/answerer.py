@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ import torch
 from agent.coverage import coverage_of
 from agent.errors import AnswerTimeoutError, InvalidQuestionError
 from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
+from agent.progress import Progress
 from agent.stopwatch import Stopwatch
-from agent.vlm.generation import decode, decode_room
+from agent.vlm.generation import decode, decode_room, text_of, text_so_far
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import GREEDY, Sampling
 from agent.worker import ModelThread, Priority
@@ -56,12 +56,19 @@ class Answerer:
     sources: Mapping[str, CameraSource]
     sampling: Sampling = GREEDY
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer a question; whatever goes wrong becomes an answer that says so."""
-        cancelled = threading.Event()
+    async def answer(
+        self, question: Question, progress: Progress | None = None
+    ) -> Answer:
+        """Answer a question; whatever goes wrong becomes an answer that says so.
+
+        Args:
+            question: The question.
+            progress: Where the text is shown as it comes; ended with the answer.
+        """
+        progress = progress or Progress()
         try:
             async with asyncio.timeout(question.expires_s - time.monotonic()):
-                answer = await self._answer(question, cancelled)
+                answer = await self._answer(question, progress)
         except TimeoutError:
             late = AnswerTimeoutError(question.deadline_s)
             answer = error_answer(question.id, late.code, str(late), question.text)
@@ -75,11 +82,11 @@ class Answerer:
             text = f"the agent failed on it: {type(exc).__name__}"
             answer = error_answer(question.id, "failed", text, question.text)
         finally:
-            cancelled.set()
+            progress.end()
         _log(answer)
         return answer
 
-    async def _answer(self, question: Question, cancelled: threading.Event) -> Answer:
+    async def _answer(self, question: Question, progress: Progress) -> Answer:
         watch = Stopwatch()
         watched, found = await self._look_up(question)
         coverage = self._coverage(question, watched)
@@ -99,10 +106,10 @@ class Answerer:
         watch.lap("coverage")
         scores = await self.thread.run(
             Priority.QUESTION,
-            partial(self._score, question.text, found.memories, cancelled),
+            partial(self._score, question.text, found.memories, progress),
         )
         watch.lap("relevance")
-        read = partial(self._read, answer, found.memories, scores, watch, cancelled)
+        read = partial(self._read, answer, found.memories, scores, watch, progress)
         top_k = question.top_k or self.limits.top_k
         with contextlib.suppress(torch.OutOfMemoryError):
             away = None if is_whole else "archive_unavailable"
@@ -116,7 +123,7 @@ class Answerer:
         memories: Sequence[ChunkMemory],
         scores: Sequence[float],
         watch: Stopwatch,
-        cancelled: threading.Event,
+        progress: Progress,
         top_k: int,
     ) -> Answer:
         """Recall chunks, decode over them, and complete the answer."""
@@ -129,7 +136,7 @@ class Answerer:
         watch.lap("fetch")
         text, num_tokens = await self.thread.run(
             Priority.QUESTION,
-            partial(self._decode, answer.question, recalled, watch, cancelled),
+            partial(self._decode, answer.question, recalled, watch, progress),
         )
         watch.total("total")
         whole = replace(
@@ -148,7 +155,7 @@ class Answerer:
         return _degraded(whole, None if recalled.readings else "context_full")
 
     def _score(
-        self, text: str, memories: Sequence[ChunkMemory], cancelled: threading.Event
+        self, text: str, memories: Sequence[ChunkMemory], progress: Progress
     ) -> list[float]:
         """Score chunks; runs on the model thread."""
         words = len(self.model.tokenize(self.model.plain(text)))
@@ -157,7 +164,7 @@ class Answerer:
         if words > MAX_QUESTION_TOKENS:
             reason = f"{words} tokens, at most {MAX_QUESTION_TOKENS} are allowed"
             raise InvalidQuestionError("too_long", reason)
-        if cancelled.is_set():
+        if progress.is_over():
             return [0.0] * len(memories)
         queries = self.model.question_queries(text, self.sink)
         scores: list[float] = score_chunks(queries, memories, self.model.heads).tolist()
@@ -168,7 +175,7 @@ class Answerer:
         text: str,
         recalled: Recollection,
         watch: Stopwatch,
-        cancelled: threading.Event,
+        progress: Progress,
     ) -> tuple[str, int]:
         """Re-hydrate and decode; runs on the model thread."""
         room = decode_room(self.model, text, self.max_new_tokens)
@@ -180,16 +187,19 @@ class Answerer:
             cache,
             text,
             self.max_new_tokens,
-            cancelled.is_set,
+            progress.is_over,
             self.sampling,
         )
         for token in tokens:
             if not ids:
                 watch.lap("first_token")
             ids.append(token)
+            if progress.is_streamed:
+                progress.show(text_so_far(self.model, ids))
         watch.lap("decode")
-        words = self.model.tokenizer.decode(ids, skip_special_tokens=True)
-        return str(words).strip(), len(ids)
+        whole = text_of(self.model, ids)
+        progress.show(whole)
+        return whole, len(ids)
 
     async def _look_up(self, question: Question) -> tuple[dict[str, Watched], Found]:
         """Give what was watched of the time asked about, and what can be read of it.

@@ -16,8 +16,10 @@ from agent.answerer import Answerer
 from agent.broker import EmbeddedBroker
 from agent.camera_report import report_camera
 from agent.config import Config
+from agent.messages import Question
 from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
+from agent.progress import Progress
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import Sampling
@@ -233,7 +235,19 @@ async def _answer_questions(agent: Agent) -> None:
         Sampling(**dict(agent.config.answers)),
     )
     async for question in agent.bus.questions():
-        agent.bus.answer(question, await answerer.answer(question))
+        progress = Progress(is_streamed=question.stream)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(
+                _publish_deltas(agent.bus, question, progress), name="agent.deltas"
+            )
+            answer = await answerer.answer(question, progress)
+        agent.bus.answer(question, answer)
+
+
+async def _publish_deltas(bus: MqttBus, question: Question, progress: Progress) -> None:
+    """Publish an answer's text as it comes, to its end."""
+    async for delta in progress.deltas():
+        await bus.publish_delta(question, delta)
 
 
 async def _publish_states(agent: Agent, watchers: Sequence[Watcher]) -> None:

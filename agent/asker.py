@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.errors import AnswerTimeoutError
+from agent.messages import Delta
 from agent.mqtt_client import Dialer, Link
 from agent.mqtt_properties import request_properties
 from agent.mqtt_settings import MqttSettings
@@ -20,7 +21,7 @@ async def ask(
     *,
     camera: str | None = None,
     deadline_s: float = 60.0,
-    on_delta: Callable[[str], None] | None = None,
+    on_delta: Callable[[Delta], None] | None = None,
 ) -> dict[str, Any]:
     """Ask an agent and wait for its answer.
 
@@ -29,7 +30,7 @@ async def ask(
         question: The text, or the JSON object that `docs/protocol.md` describes.
         camera: Ask about this camera only, through its own topic.
         deadline_s: How long to wait, connecting included.
-        on_delta: Called with the tokens as they come.
+        on_delta: Called with the pieces of the answer's text as they come.
 
     Returns:
         The answer as it came; `status` is `error` if it is one.
@@ -106,7 +107,7 @@ async def _publish(
 
 
 async def _wait(
-    link: Link, answer_topic: str, on_delta: Callable[[str], None] | None
+    link: Link, answer_topic: str, on_delta: Callable[[Delta], None] | None
 ) -> dict[str, Any]:
     async for message in link.messages():
         # amqtt sends a new client what is retained for others' subscriptions, too.
@@ -114,5 +115,6 @@ async def _wait(
             received: dict[str, Any] = json.loads(message.payload)
             return received
         if on_delta is not None and message.topic == f"{answer_topic}/delta":
-            on_delta(json.loads(message.payload)["text"])
+            piece = json.loads(message.payload)
+            on_delta(Delta(piece["seq"], piece["text"]))
     raise AssertionError("messages end with an error")

@@ -124,6 +124,14 @@ class Answer:
             raise ValueError(f"status {self.status} with error {self.error}")
 
 
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of an answer's text; the number 0 begins the text anew."""
+
+    seq: int
+    text: str
+
+
 def error_answer(question_id: str, code: str, message: str, text: str = "") -> Answer:
     """Build the answer that tells an asker what went wrong."""
     error = AnswerError(code, message)
@@ -162,6 +170,12 @@ def answer_to_json(answer: Answer) -> bytes:
         "error": {"code": error.code, "message": error.message} if error else None,
     }
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+def delta_to_json(question_id: str, delta: Delta) -> bytes:
+    """Encode a delta for the wire."""
+    body = {"id": question_id, "seq": delta.seq, "text": delta.text}
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _span_to_dict(span: Span | Gap) -> dict[str, str]:

@@ -20,7 +20,15 @@ from agent.errors import (
     InvalidQuestionError,
     TooManyQuestionsError,
 )
-from agent.messages import Answer, Question, ReplyTo, answer_to_json, error_answer
+from agent.messages import (
+    Answer,
+    Delta,
+    Question,
+    ReplyTo,
+    answer_to_json,
+    delta_to_json,
+    error_answer,
+)
 from agent.mqtt_client import Dialer, Link, Message
 from agent.mqtt_properties import response_properties
 from agent.mqtt_settings import MqttSettings
@@ -36,6 +44,7 @@ _MAX_BACKOFF_S = 30.0
 _STEADY_S = 10.0  # a connection that lasted this long starts the back-off anew
 _GRACE_S = 10.0  # an answer is tried for this long even at the end of its deadline
 _FAREWELL_S = 2.0
+_DELTA_TIMEOUT_S = 1.0  # the final answer waits behind it
 
 
 class MqttBus:
@@ -114,18 +123,16 @@ class MqttBus:
         self._recent.close(question, answer)
         self._post(question, answer)
 
-    async def publish_delta(self, question: Question, text: str) -> None:
-        """Send tokens of an answer as they come; lost if the broker is away."""
-        if self._link is not None:
-            payload = json.dumps({"id": question.id, "text": text}, ensure_ascii=False)
-            reply = question.reply
-            with contextlib.suppress(BrokerUnavailableError):
-                await self._link.publish(
-                    f"{reply.topic}/delta",
-                    payload.encode(),
-                    qos=0,
-                    properties=response_properties(reply.correlation),
-                )
+    async def publish_delta(self, question: Question, delta: Delta) -> None:
+        """Send the next piece of an answer; lost if the broker is away or slow."""
+        link, reply = self._link, question.reply
+        if link is None:
+            return
+        topic, payload = f"{reply.topic}/delta", delta_to_json(question.id, delta)
+        properties = response_properties(reply.correlation)
+        with contextlib.suppress(BrokerUnavailableError, TimeoutError):
+            async with asyncio.timeout(_DELTA_TIMEOUT_S):
+                await link.publish(topic, payload, qos=0, properties=properties)
 
     def publish_camera_status(self, camera: str, state: Mapping[str, object]) -> None:
         """Set the retained state of a camera, now and after every reconnect."""

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from agent.messages import Delta
 
 _COLOURS = {"online": "green", "starting": "yellow", "ended": "cyan"}
 _NO_MOMENT = "-"
@@ -68,6 +71,13 @@ def clock(moment: str | None) -> str:
     if not moment:
         return _NO_MOMENT
     return moment.partition("T")[2].rstrip("Z")
+
+
+def show_delta(console: Console, delta: Delta) -> None:
+    """Write the next piece of an answer; one that begins anew gets a new line."""
+    if delta.seq == 0:
+        console.print()
+    console.print(delta.text, end="", markup=False, highlight=False, soft_wrap=True)
 
 
 def _size(num_bytes: int) -> str:

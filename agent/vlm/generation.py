@@ -4,7 +4,7 @@ Greedy unless asked otherwise: an answer about what was seen should be the same 
 time it is asked. `sampling.py` has the other ways.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -53,3 +53,18 @@ def question_ids(model: VisionLanguageModel, question: str) -> torch.Tensor:
 def decode_room(model: VisionLanguageModel, question: str, max_new_tokens: int) -> int:
     """Give the tokens of room that `decode` needs behind what it reads."""
     return len(question_ids(model, question)) + max_new_tokens
+
+
+def text_of(model: VisionLanguageModel, ids: Sequence[int]) -> str:
+    """Give the text of an answer's tokens."""
+    text = model.tokenizer.decode(list(ids), skip_special_tokens=True)
+    return str(text).strip()
+
+
+def text_so_far(model: VisionLanguageModel, ids: Sequence[int]) -> str:
+    """Give the text of an answer's first tokens, without half a character at its end.
+
+    A token may be a part of the bytes of a character: it shows as U+FFFD until the
+    others have come.
+    """
+    return text_of(model, ids).rstrip("\ufffd").rstrip()

@@ -1,17 +1,21 @@
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from servers import RedisServer
 from tiny_model import START_S, make_chunks, make_model
 
 from agent.answerer import Answerer
 from agent.messages import Question, ReplyTo
+from agent.progress import Progress
+from agent.vlm.generation import decode
 from agent.vlm.model import VisionLanguageModel
-from agent.worker import ModelThread
+from agent.worker import ModelThread, Priority
 from ingest.status import Gap, GapReason
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.kv import ChunkId
@@ -115,6 +119,79 @@ async def test_a_deadline_that_is_over_is_told(answerer: Answerer) -> None:
     answer = await answerer.answer(question(deadline_s=0.001))
     assert answer.error is not None
     assert answer.error.code == "timeout"
+
+
+class PatientProgress(Progress):
+    """Shows a text only once the one before was read, as a slow model would."""
+
+    def __init__(self) -> None:
+        super().__init__(is_streamed=True)
+        self.is_read = threading.Event()
+        self.shown: list[str] = []
+
+    def show(self, text: str) -> None:
+        self.shown.append(text)
+        super().show(text)
+        if text != "".join(self.shown[-2:-1]):
+            assert self.is_read.wait(10)
+            self.is_read.clear()
+
+
+async def test_a_streamed_answer_comes_in_pieces_that_join_to_it(
+    answerer: Answerer,
+) -> None:
+    progress, deltas, were_before_the_end = PatientProgress(), [], []
+    answering = asyncio.ensure_future(answerer.answer(question(), progress))
+    async with asyncio.timeout(10):
+        async for delta in progress.deltas():
+            deltas.append(delta)
+            were_before_the_end.append(not answering.done())
+            progress.is_read.set()
+        answer = await answering
+    assert "".join(delta.text for delta in deltas) == answer.answer
+    assert [delta.seq for delta in deltas] == list(range(len(deltas)))
+    assert len(deltas) == answer.tokens["answer"] > 1
+    assert all(were_before_the_end)
+    assert (await answerer.answer(question())).answer == answer.answer
+
+
+async def test_an_answer_that_starts_over_is_streamed_from_the_start(
+    answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_once(*given: object) -> Iterator[int]:
+        monkeypatch.setattr("agent.answerer.decode", decode)
+        yield next(iter(decode(*given)))  # type: ignore[arg-type]
+        yield 5
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("agent.answerer.decode", fail_once)
+    progress, text, numbers = PatientProgress(), "", []
+    answering = asyncio.ensure_future(answerer.answer(question(), progress))
+    async with asyncio.timeout(10):
+        async for delta in progress.deltas():
+            text = delta.text if delta.seq == 0 else text + delta.text
+            numbers.append(delta.seq)
+            progress.is_read.set()
+        answer = await answering
+    assert answer.degraded == ("top_k_reduced",)
+    assert text == answer.answer
+    assert numbers.count(0) == 2
+
+
+async def test_decoding_ends_between_tokens_when_nobody_waits(
+    answerer: Answerer,
+) -> None:
+    progress = PatientProgress()
+    answering = asyncio.ensure_future(answerer.answer(question(), progress))
+    async with asyncio.timeout(10):
+        async for _ in progress.deltas():
+            answering.cancel()
+            await asyncio.wait([answering])
+            break
+        progress.is_read.set()
+        await answerer.thread.run(Priority.QUESTION, lambda: None)  # behind the answer
+    assert answering.cancelled()
+    assert len(set(progress.shown)) == 1
 
 
 async def test_a_model_that_fails_is_an_answer_not_the_end(

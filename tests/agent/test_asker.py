@@ -10,15 +10,15 @@ import pytest
 
 from agent.asker import ask
 from agent.errors import AnswerTimeoutError, BrokerUnavailableError
-from agent.messages import Answer
+from agent.messages import Answer, Delta
 from agent.mqtt import MqttBus
 from agent.mqtt_settings import MqttSettings
 
 
 async def answer_all(bus: MqttBus) -> None:
     async for question in bus.questions():
-        await bus.publish_delta(question, "dark ")
-        await bus.publish_delta(question, "red")
+        await bus.publish_delta(question, Delta(0, "dark "))
+        await bus.publish_delta(question, Delta(1, "red"))
         bus.answer(question, Answer(question.id, question.text, "dark red", "ok"))
 
 
@@ -37,14 +37,14 @@ async def test_ask_returns_the_answer_and_the_deltas(
     mosquitto: Any, prefix: str, version: Any
 ) -> None:
     settings = MqttSettings(f"unix://{mosquitto.socket}", prefix, version=version)
-    deltas: list[str] = []
+    deltas: list[Delta] = []
     before = asyncio.all_tasks()
     async with answering(settings):
         body = {"question": "What colour?", "id": "q-1"}
         answer = await ask(settings, body, camera="door", on_delta=deltas.append)
     assert asyncio.all_tasks() <= before
     assert (answer["id"], answer["answer"]) == ("q-1", "dark red")
-    assert deltas == ["dark ", "red"]
+    assert deltas == [Delta(0, "dark "), Delta(1, "red")]
 
 
 async def test_no_agent_is_a_time_out(mosquitto: Any, prefix: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.messages import Answer, Question
+from agent.messages import Answer, Delta, Question
 from agent.mqtt import MqttBus
 from agent.mqtt_client import Dialer
 from agent.mqtt_settings import MqttSettings
@@ -317,10 +317,10 @@ async def test_deltas_and_open_questions_at_the_end(
             await client.ask(f"{prefix}/ask", body)
             question = await next_question(bus)
             assert question.stream
-            await bus.publish_delta(question, "no")
+            await bus.publish_delta(question, Delta(3, "Fünf"))
             message = await client.next_message()
             assert str(message.topic) == f"{prefix}/answers/a/delta"
-            assert json.loads(message.payload) == {"id": "a", "text": "no"}
+            assert json.loads(message.payload) == {"id": "a", "seq": 3, "text": "Fünf"}
         assert (await client.next_body())["error"]["code"] == "shutting_down"
 
 

@@ -1,7 +1,10 @@
 """The whole agent as users run it: real broker, real archive, real video."""
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +15,8 @@ import pytest
 from servers import Broker, RedisServer
 from waiting import until
 
+from agent.asker import ask
+from agent.messages import Delta
 from memory.kv import ChunkId
 
 pytestmark = pytest.mark.timeout(120)
@@ -178,6 +183,36 @@ async def test_an_archive_that_goes_away_costs_detail_not_the_answer(
     before = (await service.states())["gate"]["chunks"]
     await service.until_chunks(before + 1, "gate", timeout_s=20)
     assert (await service.states())["gate"]["spooled"] >= 1
+
+
+async def test_an_answer_is_streamed_over_the_embedded_broker(
+    make_service: Callable[..., Any],
+    archive: dict[str, Any],
+    free_port: Callable[[], int],
+) -> None:
+    service = make_service(
+        {
+            "cameras": {"gate": camera(SIMULATED)},
+            "mqtt": {"url": "embedded", "embedded_port": free_port()},
+            "archive": archive,
+        }
+    )
+    await service.start()
+    await service.until_chunks(3, "gate", timeout_s=30)
+    deltas: list[Delta] = []
+    body = {"question": "What was there?", "id": "q-1"}
+    answer = await ask(service.mqtt, body, deadline_s=20, on_delta=deltas.append)
+    assert answer["status"] == "ok"
+    assert answer["answer"] != ""
+    assert "".join(delta.text for delta in deltas) == answer["answer"]
+    assert [delta.seq for delta in deltas] == list(range(len(deltas)))
+
+    command = [sys.executable, "-m", "agent", "ask", "What was there?", "--stream"]
+    options = ["--json", "--config", str(service.config)]
+    done = await asyncio.to_thread(
+        subprocess.run, [*command, *options], capture_output=True, text=True
+    )
+    assert done.stderr.strip() == json.loads(done.stdout)["answer"] != ""
 
 
 async def test_two_agents_do_not_share_a_data_directory(
