@@ -248,9 +248,10 @@ class VisionLanguageModel:
     ) -> Tensor:
         """Run tokens whose positions count from the cache's end; give hidden states."""
         placed = self.rotary.position_ids(positions + cache.next_position)
+        device = cache.keys.device  # the model's; asking it walks all its weights
         out = self.module.model(
-            input_ids=ids[None].to(self.device),
-            position_ids=placed.to(self.device),
+            input_ids=ids[None].to(device),
+            position_ids=placed.to(device),
             past_key_values=as_transformers_cache(cache),
             use_cache=True,
             mm_encoder_outputs=seen,
