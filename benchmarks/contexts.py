@@ -23,7 +23,7 @@ from memory.kv import KV, ChunkKV, ChunkMemory
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.relevance import score_chunks
 
-HIGH, LOW = LevelSettings("novelty", 16), LevelSettings("value_norm", 2)
+HIGH, LOW = LevelSettings("value_norm", 16), LevelSettings("value_norm", 2)
 NEWEST = 1
 UNBOUNDED = 1 << 30
 TOP_K = (1, 2, 4)
