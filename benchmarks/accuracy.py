@@ -4,7 +4,7 @@ Run `python -m benchmarks.accuracy --split test --seeds 0-39 --chunks 32 1024 --
 FILE`. The same command again goes on where a run was cut off.
 
 Evaluation worlds are those of `training/split.py` that no model was trained on; choices
-are made on `validation`, with --high, --low, --keys, --contexts and --types:
+are made on `validation`, with --high, --low, --keys, --context, --contexts and --types:
 `python -m benchmarks.accuracy --split validation --high pooling:16 --contexts bilevel`.
 
 With `--dataset vnbench --root DIR` and others: a public benchmark, with options of its
@@ -128,7 +128,7 @@ async def run_streams(
 
 def setup_of(arguments: argparse.Namespace) -> Setup:
     """Give what the memory is made like."""
-    return Setup(arguments.high, arguments.low, arguments.keys)
+    return Setup(arguments.high, arguments.low, arguments.keys, arguments.context)
 
 
 def world_of(split: str, seed: int) -> int:
@@ -174,6 +174,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--high", type=level, default=usual.high, help="METHOD:FACTOR")
     parser.add_argument("--low", type=level, default=usual.low, help="METHOD:FACTOR")
     parser.add_argument("--keys", type=int, default=usual.index_keys)
+    parser.add_argument(
+        "--context", type=int, default=0, help="chunks that a chunk sees, as H-KV"
+    )
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="where to write the rows")

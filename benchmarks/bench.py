@@ -6,6 +6,7 @@ question is composed once per stream: the same cache, asked again and again.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -91,13 +92,15 @@ class Bench:
         """Remember a stretch; give it, and the bytes of its index and its archive."""
         self.store.resident = ResidentMemory(UNBOUNDED, NEWEST)
         wholes, index_bytes, archive_bytes = [], 0, 0
+        context = deque[KV](maxlen=self.setup.context_chunks)
         for frames in take.film():
-            whole = self.model.prefill(frames, [self.sink])
+            whole = self.model.prefill(frames, [self.sink, *context])
             times = (round(frames.start_s * 1000), round(frames.end_s * 1000))
             chunk = self.store.bilevel.compress_chunk(ChunkId(CAMERA, *times), whole)
             stored = await self.store.remember(chunk)
             archive_bytes += stored.high_bytes + stored.low_bytes
             index_bytes += chunk.memory.index_keys.nbytes
+            context.append(chunk.memory.high)
             wholes.append(whole)
         memories = self.store.resident.chunks([CAMERA])
         seed = take.world.seed

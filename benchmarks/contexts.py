@@ -39,11 +39,13 @@ class Setup:
         high: How H-KV is made.
         low: How L-KV is made.
         index_keys: Keys per chunk and head in the index.
+        context_chunks: Chunks before each one that it sees, as H-KV.
     """
 
     high: LevelSettings = HIGH
     low: LevelSettings = LOW
     index_keys: int = 16
+    context_chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
