@@ -1,15 +1,17 @@
 """Wait for a condition, never for a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Callable
 
 
-async def until(
-    condition: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0
-) -> None:
-    """Return once the condition holds; fail when it doesn't in time."""
+async def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+    """Return once the condition, awaited if it can be, holds; fail if not in time."""
     async with asyncio.timeout(timeout_s):
-        for _ in iter(int, 1):
-            if await condition():
+        while True:
+            held = condition()
+            if inspect.isawaitable(held):
+                held = await held
+            if held:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.01)

@@ -3,13 +3,14 @@ import json
 
 import aiomqtt
 import pytest
+from waiting import until
 
 from agent.asker import ask
 from agent.broker import EmbeddedBroker
 from agent.errors import BrokerStartError
 from agent.messages import Answer
 from agent.mqtt import MqttBus
-from agent.mqtt_settings import MqttSettings
+from agent.mqtt_settings import MqttSettings, Version
 
 
 async def answer_all(bus: MqttBus) -> None:
@@ -18,10 +19,10 @@ async def answer_all(bus: MqttBus) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "auto"])
-async def test_question_is_answered_over_the_embedded_broker(version: str) -> None:
+async def test_question_is_answered_over_the_embedded_broker(version: Version) -> None:
     before = asyncio.all_tasks()
     async with EmbeddedBroker(0) as broker:
-        settings = MqttSettings(broker.url, version=version)  # type: ignore[arg-type]
+        settings = MqttSettings(broker.url, version=version)
         async with (
             MqttBus(settings, cameras=["door"]) as bus,
             asyncio.TaskGroup() as group,
@@ -63,8 +64,7 @@ async def test_bus_finds_an_embedded_broker_that_was_restarted() -> None:
         await bus.connected()
     try:
         async with EmbeddedBroker(port), asyncio.timeout(10):
-            while bus.is_connected:  # noqa: ASYNC110  it has no event for this
-                await asyncio.sleep(0.005)
+            await until(lambda: bus.counts["reconnects"] > 0)
             await bus.connected()
     finally:
         await bus.__aexit__(None, None, None)

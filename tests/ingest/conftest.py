@@ -3,7 +3,6 @@
 A generated video shows a known grey in each second, so that a picture tells its second.
 """
 
-import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import waiting
 from hypothesis import settings
 from numpy.typing import NDArray
 
@@ -86,13 +86,7 @@ def my_readers(readers_of: Callable[[int], list[int]]) -> Callable[[], list[int]
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
     """Wait, within bounds, until a condition holds: `await until(...)`."""
-
-    async def wait(holds: Callable[[], object], within_s: float = 15) -> None:
-        async with asyncio.timeout(within_s):
-            while not holds():  # noqa: ASYNC110  # of another process: no event
-                await asyncio.sleep(0.02)
-
-    return wait
+    return partial(waiting.until, timeout_s=15)  # a process starts, or dies
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ async def test_a_reader_dies_with_its_parent(readers_of: Callable, until: Callab
     finally:
         parent.kill()
         await parent.wait()
-    await until(lambda: not is_running(reader), 5)
+    await until(lambda: not is_running(reader), timeout_s=5)
 
 
 def is_running(pid: int) -> bool:

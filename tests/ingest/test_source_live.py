@@ -55,7 +55,7 @@ async def test_a_frozen_camera_is_stalled(
         chunk = await anext(source)
         assert chunk.pixels.shape == (4, 252, 448, 3)
         server.freeze()
-        await until(lambda: source.status.state is CameraState.STALLED, 5)
+        await until(lambda: source.status.state is CameraState.STALLED, timeout_s=5)
         assert source.status.error.startswith("CameraStalledError")
         assert source.gaps[-1].reason is GapReason.STALLED
     assert my_readers() == []
@@ -68,7 +68,7 @@ async def test_a_silent_server_is_told_in_time_and_tried_again(
     address = f"{scheme}://me:s3cret@127.0.0.1:{silent_port}/live"
     source = CameraSource(live(address, open_timeout_s=1))
     async with source:
-        await until(lambda: source.status.state is CameraState.OFFLINE, 6)
+        await until(lambda: source.status.state is CameraState.OFFLINE, timeout_s=6)
         assert source.status.error.startswith("CameraOpenError")
         assert "no answer within 1 s" in source.status.error
         assert "s3cret" not in source.status.error

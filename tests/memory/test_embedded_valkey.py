@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from memory import embedded_valkey
 from memory.embedded_valkey import EmbeddedValkey
@@ -76,12 +77,6 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(10):
-        while is_alive(pid):  # noqa: ASYNC110 - nobody tells of another's child
-            await asyncio.sleep(0.01)
-
-
 async def test_what_was_stored_is_there_after_a_restart(directory: Path):
     valkey = EmbeddedValkey(directory)
     async with valkey:
@@ -129,7 +124,7 @@ async def test_a_directory_has_one_owner(directory: Path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's promise is Linux's")
 async def test_the_server_goes_when_its_agent_is_killed(directory: Path):
     server = await asyncio.to_thread(kill_an_agent, directory)
-    await until_gone(server)
+    await until(lambda: not is_alive(server))
     async with EmbeddedValkey(directory) as valkey:
         assert await load(valkey) == b"low"
 
