@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from archived import chunk_at
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,10 +16,6 @@ from memory.kv import ChunkId
 from memory.spool import Spool
 
 ROOM = 1_000_000
-
-
-def chunk_at(second: int, camera: str = "door") -> ChunkId:
-    return ChunkId(camera, second * 1000, (second + 1) * 1000)
 
 
 def only_file(directory: Path) -> Path:

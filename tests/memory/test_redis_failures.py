@@ -1,0 +1,120 @@
+"""An archive whose server is away, hangs, is full or refuses."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archived import MODEL, chunk_at, until_reports
+from redis.asyncio import Redis
+
+from memory.errors import ArchiveFullError, ArchiveUnavailableError
+from memory.kv import Level
+from memory.redis_archive import RedisArchive
+
+
+async def test_an_archive_can_be_entered_before_its_server_is_there(tmp_path: Path):
+    url = f"unix://{tmp_path}/none"
+    async with RedisArchive(url, model=MODEL, timeout_s=1.0) as archive:
+        with pytest.raises(ArchiveUnavailableError):
+            await archive.ping()
+
+
+async def test_a_killed_server_is_unavailable_in_time_and_back_after_its_restart(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    async with RedisArchive(redis.url, model=MODEL, timeout_s=2.0) as archive:
+        await archive.put(chunk_at(1), b"high", b"low")
+        redis.kill()
+        started = time.monotonic()
+        with pytest.raises(ArchiveUnavailableError):
+            await archive.get(chunk_at(1), Level.LOW)
+        with pytest.raises(ArchiveUnavailableError):
+            await archive.put(chunk_at(2), b"high", b"low")
+        [found] = await archive.get_many([(chunk_at(1), Level.LOW)])
+        assert isinstance(found, ArchiveUnavailableError)
+        assert time.monotonic() - started < 3 * 2.0 + 1.0
+
+        redis.start()
+        assert await archive.get(chunk_at(1), Level.LOW) == b"low"
+        await archive.put(chunk_at(2), b"high", b"low")
+        assert await archive.timeline("door") == [chunk_at(1), chunk_at(2)]
+
+
+async def test_a_server_that_hangs_is_unavailable_in_time(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis()
+    async with RedisArchive(redis.url, model=MODEL, timeout_s=0.3) as archive:
+        await archive.put(chunk_at(1), b"high", b"low")
+        os.kill(redis.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        found = await archive.get_many([(chunk_at(1), Level.LOW)] * 20)
+        assert {type(each) for each in found} == {ArchiveUnavailableError}
+        assert time.monotonic() - started < 1.0
+        os.kill(redis.pid, signal.SIGCONT)
+        assert await archive.get(chunk_at(1), Level.LOW) == b"low"
+
+
+async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., Any]):
+    redis = start_redis("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+    high, low = b"h" * 100_000, b"l" * 900_000
+    async with (
+        RedisArchive(redis.url, model=MODEL) as archive,
+        Redis.from_url(redis.url) as client,
+    ):
+        stored = 0
+        with contextlib.suppress(ArchiveFullError):
+            for stored in range(50):
+                await archive.put(chunk_at(stored), high, low)
+        with pytest.raises(ArchiveFullError):
+            await archive.put(chunk_at(stored), high, low)
+        assert len(await archive.timeline("door")) == stored
+        assert await client.dbsize() == 2 + 2 * stored
+
+        await archive.delete(chunk_at(0), Level.LOW)
+        await archive.put(chunk_at(stored), b"h", b"l")
+        assert await archive.get(chunk_at(stored), Level.LOW) == b"l"
+
+
+async def test_a_refusal_of_a_large_blob_does_not_hold_up_the_loop(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis("--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
+    async with RedisArchive(redis.url, model=MODEL) as archive:
+        started = time.monotonic()
+        with pytest.raises(ArchiveFullError):
+            await archive.put(chunk_at(1), b"\xff" * 20_000_000, b"low")
+        assert time.monotonic() - started < 1.5
+
+
+async def test_a_server_that_cannot_write_its_file_counts_as_full(
+    start_redis: Callable[..., Any],
+):
+    """A failed background save makes the refusal that a full disk makes."""
+    redis = start_redis("--save", "3600 1", "--rdbcompression", "no")
+    async with (
+        RedisArchive(redis.url, model=MODEL) as archive,
+        Redis.from_url(redis.url) as client,
+    ):
+        (redis.folder / "dump.rdb").mkdir()
+        await client.bgsave()
+        await until_reports(client.info, "persistence", rdb_last_bgsave_status="err")
+        with pytest.raises(ArchiveFullError, match="disk"):
+            await archive.put(chunk_at(1), b"high", b"low")
+        assert await client.dbsize() == 0
+
+
+async def test_a_refusal_that_is_no_lack_of_room_is_unavailable(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis("--requirepass", "secret")
+    async with RedisArchive(redis.url, model=MODEL) as archive:
+        with pytest.raises(ArchiveUnavailableError) as caught:
+            await archive.put(chunk_at(1), b"high", b"low")
+    assert "secret" not in str(caught.value)
