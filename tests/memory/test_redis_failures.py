@@ -102,6 +102,7 @@ async def test_a_server_that_cannot_write_its_file_counts_as_full(
         RedisArchive(redis.url, model=MODEL) as archive,
         Redis.from_url(redis.url) as client,
     ):
+        await client.ping()  # it listens before it has looked for the file
         (redis.folder / "dump.rdb").mkdir()
         await client.bgsave()
         await until_reports(client.info, "persistence", rdb_last_bgsave_status="err")
