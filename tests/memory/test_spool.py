@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.errors import ArchiveFullError, ChunkNotFoundError, CorruptChunkError
-from memory.kv import ChunkId
 from memory.spool import Spool
 
 ROOM = 1_000_000
