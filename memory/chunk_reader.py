@@ -11,6 +11,7 @@ import torch
 from memory.codec import decode_high, decode_low
 from memory.errors import (
     ArchiveUnavailableError,
+    ChunkNotFoundError,
     CorruptChunkError,
     MemoryStoreError,
 )
@@ -96,11 +97,12 @@ class ChunkReader:
         level: Level,
     ) -> list[bytes | MemoryStoreError]:
         found = list(blobs)
-        spooled = set(self.spool.pending())
         for number, chunk in enumerate(chunks):
-            if isinstance(blobs[number], MemoryStoreError) and chunk in spooled:
+            if isinstance(blobs[number], MemoryStoreError):
                 try:
                     found[number] = self.spool.read(chunk)[level is Level.LOW]
+                except ChunkNotFoundError:
+                    continue  # what the archive said of it stands
                 except CorruptChunkError as exc:
                     found[number] = exc
         return found
@@ -115,7 +117,7 @@ class ChunkReader:
         except ArchiveUnavailableError:
             raise
         except MemoryStoreError as exc:
-            logger.warning("chunk is not rebuilt: %s", exc)
+            logger.warning("a chunk is left out: %s", exc)
             return None
 
     def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
