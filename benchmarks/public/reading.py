@@ -32,6 +32,8 @@ class DatasetError(ValueError):
 class Row:
     """One record of an annotation file.
 
+    A field that is missing, or not what it is read as, raises a `DatasetError`.
+
     Attributes:
         path: The file.
         where: Which record it is.
@@ -129,16 +131,8 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         DatasetError: It can't be read, or is none of these.
     """
-    if path.suffix == ".parquet":
-        records = _read_parquet(path)
-    else:
-        try:
-            text = path.read_text(encoding="utf-8")
-            lines = text.splitlines() if path.suffix == ".jsonl" else []
-            whole = path.suffix != ".jsonl"
-            records = json.loads(text) if whole else [json.loads(s) for s in lines if s]
-        except (OSError, ValueError) as exc:
-            raise DatasetError(path, "", f"can't be read as JSON: {exc}") from exc
+    is_parquet = path.suffix == ".parquet"
+    records = _read_parquet(path) if is_parquet else _read_json(path)
     if not isinstance(records, list) or not records:
         raise DatasetError(path, "", "must be a list of records, and not empty")
     return [Row(path, f"row {number}", fields) for number, fields in enumerate(records)]
