@@ -78,14 +78,13 @@ def plan_recall(
     """
     ranked = sorted(candidates, key=lambda c: c.score, reverse=True)
     evidence = {c.chunk for c in ranked[: limits.top_k] if c.score > 0}
-    newest = _newest(candidates, limits.newest)
-    fine_first = sorted(ranked, key=lambda c: c.chunk not in evidence | newest)
+    fine = evidence | _newest(candidates, limits.newest)
+    fine_first = sorted(ranked, key=lambda c: c.chunk not in fine)
 
     room = limits.context_tokens
     levels: dict[ChunkId, Level] = {}
     for candidate in fine_first:
-        fine = candidate.chunk in evidence | newest
-        if fine and candidate.low_tokens <= room:
+        if candidate.chunk in fine and candidate.low_tokens <= room:
             levels[candidate.chunk] = Level.LOW
             room -= candidate.low_tokens
         elif candidate.high_tokens <= room:
