@@ -133,9 +133,11 @@ def detrend(affinity: Tensor, times: Tensor) -> Tensor:
         affinity: Of one camera's chunks.
         times: Their times, (C,), in any unit.
     """
+    if len(times) < DETREND_FROM_CHUNKS:
+        return affinity
     centred = (times.double() - times.double().mean()).to(affinity)  # (C,)
     spread = (centred * centred).sum()
-    if len(times) < DETREND_FROM_CHUNKS or not spread:
+    if not spread:
         return affinity
     slope = (affinity * centred).sum(dim=-1, keepdim=True) / spread
     return affinity - slope * centred
