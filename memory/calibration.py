@@ -5,7 +5,7 @@ are ranked by the reciprocal rank of the right chunk, and sets of the best are c
 on questions that they were not put together on. Scores are those of `memory.relevance`;
 ties count against a head.
 
-    Q' heads        A  questions        C  chunks
+    Q' heads        A  questions        C  chunks        M  heads of the short list
 """
 
 from collections.abc import Iterable, Sequence

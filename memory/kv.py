@@ -5,6 +5,7 @@ One key to the shape comments of this package:
     L  layers          H  key-value heads     S  tokens      D  head size
     Q  query heads     T  query tokens        V  visual tokens
     F  size of a visual feature               C  chunks      N  index keys of a chunk
+    I  key-value heads of the index           P  pinned tokens
 
 Keys are always **pre-RoPE** here: a key knows what it is, not where it stands. Where it
 stands is in `positions`, counted from the start of its own chunk, so that a chunk can
@@ -120,10 +121,10 @@ class ChunkKV:
         visual_tokens: Indices of the visual tokens, (V,), int64, increasing.
         features: Output of the vision tower for each visual token, (V, F).
         grid: Visual tokens as (frames, rows, columns); V is their product.
-        pinned_tokens: Indices of the tokens every level keeps: the chunk's first time
-            stamp, (P,), int64.
-        summaries: Indices of each set of summary tokens, int64, from a model that was
-            trained to write them.
+        pinned_tokens: Indices of the tokens that every method but `summary` keeps: the
+            chunk's first time stamp, (P,), int64.
+        summaries: Indices of each set of summary tokens, (S',), int64, from a model
+            that was trained to write them.
     """
 
     kv: KV
@@ -151,8 +152,7 @@ class ChunkMemory:
         id: The chunk.
         high: Its H-KV.
         index_keys: Fine pre-RoPE keys of the retrieval heads, taken before compression,
-            (I, N, D) with I index heads and N keys; N is 0 if what was archived is of
-            other heads than those in use.
+            (I, N, D); N is 0 if what was archived is of other heads than those in use.
         low_tokens: Tokens of its archived L-KV.
     """
 

@@ -7,6 +7,8 @@ question, a plate say, knows where to look, and a plain sum drowns it in the oth
 the largest value alone hears only one of two words that name a thing together. Decision
 0006 has the measurements. Keys and queries are pre-RoPE: position would add what is not
 asked about.
+
+    Q' query heads that retrieve        c  chunks scored at once
 """
 
 import math

@@ -100,6 +100,7 @@ class MemoryStore:
         bilevel: How chunks are compressed.
         model: Fingerprint of the model whose KV this is.
         device: Where KV is read.
+        fallbacks: Chunks read as H-KV so far because their L-KV was missing or corrupt.
     """
 
     archive: RedisArchive
@@ -114,8 +115,8 @@ class MemoryStore:
         """Make a chunk durable, then resident.
 
         Raises:
-            OSError: The archive is away and the spool can't be written either.
-            ArchiveFullError: The archive is away and the spool has no room for it.
+            ArchiveFullError: The archive doesn't take it, and the spool has no room for
+                it or can't be written.
         """
         id = chunk.memory.id
         high, low = await asyncio.to_thread(self._encode, chunk)
