@@ -195,17 +195,17 @@ def _ask_by_plate(
         return None
     visit = dealer.choice(log.subjects)
     wording = dealer.choice(_BY_PLATE[type])
+    full_s, leave_s = in_full_view_s(visit), visit.leave_s
     answer = {
         QuestionType.COLOUR: str(visit.colour),
         QuestionType.KIND: str(visit.kind),
         QuestionType.SIDE: str(visit.enters_from),
         QuestionType.LEFT_TO: str(visit.leaves_to),
-        QuestionType.WHEN: stamp(in_full_view_s(visit)),
+        QuestionType.WHEN: stamp(full_s),
         QuestionType.SEEN: "yes",
     }[type]
     text = wording.format(kind=visit.kind, plate=visit.plate)
-    happened = (visit.enter_s, visit.leave_s)
-    full_s, leave_s = in_full_view_s(visit), visit.leave_s
+    happened = (visit.enter_s, leave_s)
     shown = {
         QuestionType.SIDE: (visit.enter_s, full_s + _SIDE_S),
         QuestionType.LEFT_TO: (leave_s - _SIDE_S, leave_s),
