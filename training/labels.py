@@ -59,7 +59,7 @@ def look_key(kind: int, colour: int) -> int:
 
     What a question is about is one number, its key: a plate, a look, or `NOW_KEY`.
     """
-    return _LOOK_KEYS + kind * ATTRIBUTES[1].classes + colour
+    return _LOOK_KEYS + kind * ATTRIBUTES[COLOUR].classes + colour
 
 
 def label_pair(visits: Sequence[Visit], time_s: float) -> NDArray[np.int8]:

@@ -1,4 +1,7 @@
-"""Parts of the stock language model's layers, for any batch shape: weights, no loop."""
+"""Parts of the stock language model's layers, for any batch shape: weights, no loop.
+
+H  heads   S  tokens   T  tokens that ask   D  head size   C  hidden size
+"""
 
 import torch
 from torch import Tensor
@@ -25,18 +28,30 @@ def project(layer: Qwen3VLTextDecoderLayer, hidden: Tensor) -> list[Tensor]:
 
 
 def mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Attend."""
+    """Give the values that each query attends to, (..., H, T, D); as for `attend`."""
     return attend(query, key, mask).softmax(dim=-1).to(value.dtype) @ value
 
 
 def attend(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
-    """Give the logits of attention."""
+    """Give the logits of attention, (..., H, T, S).
+
+    Args:
+        query: (..., H, T, D).
+        key: (..., H, S, D).
+        mask: Added to the logits: 0 where a token may look, spread to their shape.
+    """
     return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask
 
 
 def finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Tensor:
-    """Complete a layer: project what attention gave, then the MLP."""
-    joined = mixed.transpose(-2, -3).flatten(-2)
+    """Complete a layer: project what attention gave, then the MLP, (..., T, C).
+
+    Args:
+        layer: The layer.
+        hidden: What went into it, (..., T, C).
+        mixed: What attention gave, (..., H, T, D).
+    """
+    joined = mixed.transpose(-2, -3).flatten(-2)  # (..., T, H D)
     hidden = hidden + layer.self_attn.o_proj(joined)
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
 
@@ -50,7 +65,7 @@ def cos_sin(model: Qwen3VLTextModel, positions: Tensor) -> tuple[Tensor, Tensor]
 
 
 def rotate(part: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate queries or keys to the positions of a cos and a sin."""
+    """Rotate queries or keys, (..., S, D), to the positions of a cos and a sin."""
     cos, sin = at
     return part * cos + rotate_half(part) * sin
 

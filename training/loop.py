@@ -1,4 +1,4 @@
-"""What both stages share: optimiser, schedule, checkpoints, progress bar and log."""
+"""What the stages share: schedule, checkpoints, progress bar and log."""
 
 import json
 import math
@@ -56,8 +56,8 @@ class Loop:
         folder: Where both lie.
         parts: The modules that learn.
         schedule: How fast.
-        loss: Gives the loss of a step and figures to show, from the step's number and a
-            generator seeded with it.
+        loss: Gives the loss of a step and figures to show, from the step's number
+            alone, so that a run that goes on learns what a whole one does.
         save_every_s: Seconds between checkpoints.
     """
 

@@ -74,7 +74,7 @@ class Lesson:
         asked: The questions with their answers.
         answers: The tokens wanted at `asked.answer_places`, -100 for none, (G, Q, A).
         types: Of each question, G lists of Q.
-        keys: What each question is about (`labels.Key`), 0 for none, (G, Q).
+        keys: What each question is about (`labels.look_key`), 0 for none, (G, Q).
     """
 
     worlds: Tensor

@@ -1,6 +1,6 @@
 """The tokens around a lesson's frames, as the product lays them out.
 
-G  streams   N  chunks of a stream   S  tokens of a chunk
+G  streams   N  chunks of a stream   S  tokens of a chunk   K  sink tokens
 """
 
 import torch
@@ -17,7 +17,13 @@ _CLOCK = ((3600, 24), (60, 60), (1, 60))  # seconds of a unit, and how many ther
 
 
 class Template:
-    """The tokens around frames, as the product lays them out."""
+    """Knows where they stand, and writes the times that are in them.
+
+    Attributes:
+        layout: Of a chunk.
+        places: Where its tokens stand.
+        sink_ids: The system prompt's tokens, (K,).
+    """
 
     def __init__(
         self,
@@ -38,7 +44,11 @@ class Template:
         ]
 
     def chunk_ids(self, stamps: Tensor) -> Tensor:
-        """Give token ids (G, N, S) for the second of the day of each pair."""
+        """Give token ids (G, N, S) for the second of the day of each pair.
+
+        Args:
+            stamps: (G, N, pairs).
+        """
         ids = self.layout.token_ids.expand(*stamps.shape[:2], -1).clone()
         step = ids.shape[2] // PAIRS_PER_CHUNK
         starts = step * torch.arange(PAIRS_PER_CHUNK)
