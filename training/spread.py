@@ -35,21 +35,22 @@ class Spread:
     ends: Tensor
 
     @classmethod
-    def natural(cls, streams: int, chunks: int, span: int) -> "Spread":
-        """Stand chunk behind chunk, each as wide as it is."""
-        return cls.close(torch.full((streams, chunks), span))
-
-    @classmethod
     def close(cls, widths: Tensor) -> "Spread":
         """Stand chunk behind chunk, each as wide as is said, (G, N)."""
-        taken = widths.cumsum(dim=1)
-        return cls(taken - widths, widths, taken[:, -1])
+        return cls._behind(widths, torch.zeros_like(widths))
 
     @classmethod
     def deal(
         cls, rng: np.random.Generator, streams: int, chunks: int, span: int
     ) -> "Spread":
-        """Deal each stream one of the three ways."""
+        """Deal each stream one of the three ways.
+
+        Args:
+            rng: Deals.
+            streams: How many.
+            chunks: Of each.
+            span: Positions that a whole chunk takes.
+        """
         widths = np.full((streams, chunks), span)
         gaps = np.zeros((streams, chunks))
         for stream, way in enumerate(rng.random(streams)):
@@ -63,12 +64,10 @@ class Spread:
                 parts = rng.random(chunks) ** 4
                 most = np.exp(rng.uniform(np.log(span * chunks), np.log(_FARTHEST)))
                 gaps[stream] = np.floor(most * parts / parts.sum())
-        return cls._of(widths, gaps)
+        return cls._behind(torch.from_numpy(widths), torch.from_numpy(gaps).long())
 
     @classmethod
-    def _of(cls, widths: np.ndarray, gaps: np.ndarray) -> "Spread":
-        taken = (widths + gaps).cumsum(axis=1)
-        starts = taken - widths
-        return cls(
-            *(torch.from_numpy(p).long() for p in (starts, widths, taken[:, -1]))
-        )
+    def _behind(cls, widths: Tensor, gaps: Tensor) -> "Spread":
+        """Stand chunk behind chunk, a gap before each, both (G, N)."""
+        taken = (widths + gaps).cumsum(dim=1)
+        return cls(taken - widths, widths, taken[:, -1])

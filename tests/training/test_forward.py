@@ -41,7 +41,7 @@ def test_batched_questions_equal_the_product_over_composed_memory() -> None:
     last = torch.tensor([[[len(ids) - 1]]])
     at = torch.tensor([[1]])
     asked = Asked(ids[None, None], last, at)
-    spread = Spread.natural(1, 3, template.places.span)
+    spread = Spread.close(torch.full((1, 3), template.places.span))
     hidden, _ = read(text, pasts, template.places, spread, asked)
     ours = model.module.lm_head(hidden)[0, 0, 0]
     torch.testing.assert_close(ours, product, atol=1e-3, rtol=1e-3)

@@ -11,10 +11,10 @@ from training.spread import Spread
 SPAN, TOKENS = 36, 40
 
 
-def test_a_natural_stream_stands_chunk_behind_chunk() -> None:
-    spread = Spread.natural(2, 3, SPAN)
-    assert spread.starts.tolist() == [[0, 36, 72]] * 2
-    assert spread.ends.tolist() == [108, 108]
+def test_a_close_stream_stands_chunk_behind_chunk() -> None:
+    spread = Spread.close(torch.tensor([[SPAN, SPAN, SPAN], [SPAN, 4, 7]]))
+    assert spread.starts.tolist() == [[0, 36, 72], [0, 36, 40]]
+    assert spread.ends.tolist() == [108, 47]
 
 
 def test_a_step_always_deals_the_same_and_no_chunk_stands_before_another() -> None:
@@ -45,7 +45,6 @@ def test_a_coarse_chunk_stands_where_the_product_puts_it() -> None:
     keys = torch.zeros(1, 1, len(kept), 4)
     run = KV(keys, keys, positions[None, :, kept], SPAN)
     widths = torch.tensor([[SPAN, len(kept)]])
-    spread = Spread(torch.tensor([[0, SPAN]]), widths, widths.sum(dim=1))
-    placed = place_stream(Places(positions, SPAN), spread, sink=5)
+    placed = place_stream(Places(positions, SPAN), Spread.close(widths), sink=5)
     ours = placed[:, 0, 5 + TOKENS :][:, kept]
     torch.testing.assert_close(ours, place(run, 5 + SPAN)[0])
