@@ -77,8 +77,9 @@ def ask(
     deadline_s: Annotated[
         float, typer.Option(min=0.1, max=3600.0, help="Seconds to wait.")
     ] = 60.0,
-    stream: Streamed = False,  # noqa: FBT002 - typer's way to declare a flag
-    as_json: AsJson = False,  # noqa: FBT002 - as above
+    *,
+    stream: Streamed = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask a running agent over MQTT."""
     body: dict[str, object] = {"question": question}
@@ -103,7 +104,8 @@ def ask(
 @app.command()
 def status(
     config: MaybeConfig = None,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to declare a flag
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Show how the agent and its cameras are; exit status 1 if the agent is offline."""
     try:
@@ -136,7 +138,8 @@ def models(
         typer.Argument(help="builtin, folders, or hub repositories; none: all known."),
     ] = None,
     config: MaybeConfig = None,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to declare a flag
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """List the models that can be named, and what an hour of a camera costs."""
     from agent.config_sections import MemoryConfig, ModelConfig

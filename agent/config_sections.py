@@ -85,8 +85,9 @@ class CameraConfig(Section):
     @classmethod
     def _check(cls, value: object, info: ValidationInfo) -> object:
         """Let the camera's own settings judge each field by itself."""
-        probe = {"name": "camera", "address": "camera.mp4", info.field_name: value}
-        CameraSettings(**probe)  # type: ignore[arg-type]
+        probe: dict[str, Any] = {"name": "camera", "address": "camera.mp4"}
+        probe[info.field_name or ""] = value
+        CameraSettings(**probe)
         return value
 
     def settings(self, name: str) -> CameraSettings:

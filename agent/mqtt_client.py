@@ -210,8 +210,9 @@ class Dialer:
         )
         client.tls = settings if url.scheme == "mqtts" else None
         if is_unix:
-            open_socket = functools.partial(open_unix_socket, url.path)
-            client._client._create_unix_socket_connection = open_socket  # type: ignore[method-assign]
+            paho, dial = client._client, functools.partial(open_unix_socket, url.path)
+            # Its own leaves the socket open, and no setting takes another's place.
+            paho._create_unix_socket_connection = dial  # type: ignore[method-assign]
         return client
 
     def _aiomqtt_will(self) -> aiomqtt.Will | None:

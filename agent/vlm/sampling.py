@@ -60,6 +60,7 @@ def choose_by(sampling: Sampling, device: torch.device) -> Callable[[Tensor], in
     no_ids = torch.empty(1, 0, dtype=torch.long, device=device)
 
     def draw(logits: Tensor) -> int:
+        # Any tensors will do; the library writes their type as Long- and FloatTensor.
         warped = warp(no_ids, logits[None])  # type: ignore[arg-type]  # (1, vocabulary)
         shares = warped.softmax(dim=-1)  # (1, vocabulary)
         return int(torch.multinomial(shares, 1, generator=chance))

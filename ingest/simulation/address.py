@@ -33,15 +33,17 @@ class SimulatedAddress:
     duration_s: float | None = None
 
     def __post_init__(self) -> None:
-        self._check("pace", 0 < self.pace <= 1, "above 0, up to 1")
-        self._check("size", 16 <= self.size <= 4096, "16 to 4096 pixels")
-        self._check("fps", 0 < self.fps <= 120, "above 0, up to 120")
-        self._check("backlog_s", 0 <= self.backlog_s < math.inf, "0 or more seconds")
-        self._check("speed", 1 <= self.speed < math.inf, "1 or more")
+        self._check("pace", "above 0, up to 1", fits=0 < self.pace <= 1)
+        self._check("size", "16 to 4096 pixels", fits=16 <= self.size <= 4096)
+        self._check("fps", "above 0, up to 120", fits=0 < self.fps <= 120)
+        self._check(
+            "backlog_s", "0 or more seconds", fits=0 <= self.backlog_s < math.inf
+        )
+        self._check("speed", "1 or more", fits=1 <= self.speed < math.inf)
         duration_s = 1.0 if self.duration_s is None else self.duration_s
-        self._check("duration_s", 0 < duration_s < math.inf, "above 0 seconds")
+        self._check("duration_s", "above 0 seconds", fits=0 < duration_s < math.inf)
 
-    def _check(self, name: str, fits: bool, wanted: str) -> None:  # noqa: FBT001
+    def _check(self, name: str, wanted: str, *, fits: bool) -> None:
         if not fits:
             raise AddressError(
                 SCHEME, f"option {name} must be {wanted}, not {getattr(self, name)}"

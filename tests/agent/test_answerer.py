@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -158,9 +159,9 @@ async def test_a_streamed_answer_comes_in_pieces_that_join_to_it(
 async def test_an_answer_that_starts_over_is_streamed_from_the_start(
     answerer: Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_once(*given: object) -> Iterator[int]:
+    def fail_once(*given: Any) -> Iterator[int]:
         monkeypatch.setattr("agent.answerer.decode", decode)
-        yield next(iter(decode(*given)))  # type: ignore[arg-type]
+        yield next(iter(decode(*given)))
         yield 5
         raise torch.OutOfMemoryError
 
