@@ -111,34 +111,33 @@ def watch(
     Returns:
         The past of every layer, and how the chunks fare in the first.
     """
-    streams, number, tokens, size = chunks.shape
+    rows = chunks.shape[:2]  # streams, and the chunks of each
     sink = model.embed_tokens(sink_ids)[None]  # (1, K, C)
     hidden = chunks.flatten(0, 1)  # (G N, S, C)
-    count = len(sink_ids)
+    count, many = len(sink_ids), len(hidden)
     at_sink = cos_sin(model, torch.arange(count).expand(3, -1))
     at_chunk = cos_sin(model, places.chunk + count)
-    sink_mask, mask = causal(count, 0), causal(tokens, count)
+    sink_mask, mask = causal(count, 0), causal(hidden.shape[1], count)
     pasts: list[Past] = []
-    for number_of, layer in enumerate(model.layers):
+    for depth, layer in enumerate(model.layers):
         sink_q, sink_k, sink_v = project(layer, sink)
         query, key, value = project(layer, hidden)  # (G N, H, S, D)
-        past = (part.view(streams, number, *part.shape[1:]) for part in (key, value))
+        past = (part.unflatten(0, rows) for part in (key, value))
         pasts.append(Past(sink_k[0], sink_v[0], *past))
-        if number_of == len(model.layers) - 1:
+        if depth == len(model.layers) - 1:
             break  # nothing reads what the last layer makes of a chunk
         turned = rotate(sink_k, at_sink)
         sink = finish(
             layer, sink, mix(rotate(sink_q, at_sink), turned, sink_v, sink_mask)
         )
-        many = len(hidden)
         keys = torch.cat((turned.expand(many, -1, -1, -1), rotate(key, at_chunk)), 2)
         values = torch.cat((sink_v.expand(many, -1, -1, -1), value), 2)
         turned_query = rotate(query, at_chunk)
         hidden = finish(layer, hidden, mix(turned_query, keys, values, mask))
-        if number_of == 0:
+        if depth == 0:
             looks = attend(turned_query, keys, mask).float().log_softmax(dim=-1)
-            looks = looks[..., count:].unflatten(0, (streams, number))
-            first = FirstLayer(hidden.view(streams, number, tokens, size), looks)
+            looks = looks[..., count:].unflatten(0, rows)  # (G, N, H, S, S)
+            first = FirstLayer(hidden.unflatten(0, rows), looks)
     return pasts, first
 
 
