@@ -7,9 +7,10 @@ import torch
 
 from agent.vlm import builtin
 from ingest.simulation.questions import QuestionType
+from ingest.simulation.visit import Colour, Kind
 from training.footage import PAIRS_PER_CHUNK, tell
 from training.glance import Targets
-from training.labels import NOW_KEY
+from training.labels import NOW_KEY, look_key
 from training.split import Split
 from training.streams import Lesson, Teacher
 
@@ -78,7 +79,10 @@ def test_every_question_of_the_lesson_has_its_key() -> None:
     ):
         if type is QuestionType.NOW:
             assert (key, word) == (NOW_KEY, "now")
-        elif type is not QuestionType.PLATE:
+        elif type is QuestionType.PLATE:
+            kind = 1 + list(map(str, Kind)).index(word)
+            assert key in {look_key(kind, 1 + n) for n in range(len(Colour))}
+        else:
             assert word == f"#{key}"
 
 
