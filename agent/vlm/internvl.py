@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.family import Grid, Seen, VideoTurn
-from agent.vlm.layout import ChunkLayout, lay_out_in_a_row, time_of_day
+from agent.vlm.layout import ChunkLayout, lay_out_pictures, time_of_day
 from agent.vlm.squares import SquareSettings, square
 
 _BEFORE, _AFTER = "<img>", "</img>\n"
@@ -52,19 +52,10 @@ class InternVL3:
         tokenizer: PreTrainedTokenizerBase,
     ) -> ChunkLayout:
         """Lay out each frame as `Frame 14:03:05: <img>pads</img>` and a line end."""
-
-        def encode(text: str) -> list[int]:
-            return list(tokenizer.encode(text, add_special_tokens=False))
-
-        stamps = [encode(f"Frame {time_of_day(time_s)}: ") for time_s in times_s]
-        before, after = encode(_BEFORE), encode(_AFTER)
-        return lay_out_in_a_row(
-            [
-                [*stamps[0], *before],
-                *([*after, *stamp, *before] for stamp in stamps[1:]),
-                after,
-            ],
+        return lay_out_pictures(
+            [f"Frame {time_of_day(time_s)}: " for time_s in times_s],
+            (_BEFORE, _AFTER),
+            tokenizer,
             config.image_token_id,
             grid[1] * grid[2],
-            len(stamps[0]),
         )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,11 @@ class ChunkLayout:
 def time_of_day(time_s: float) -> str:
     """Write a moment as hours, minutes and seconds, UTC."""
     return f"{datetime.fromtimestamp(time_s, UTC):%H:%M:%S}"
+
+
+def time_stamp(time_s: float) -> str:
+    """Write a moment as it stands before a video, UTC."""
+    return f"<{time_of_day(time_s)}>"
 
 
 def text_positions(start: int, num_tokens: int) -> Tensor:
@@ -65,3 +71,31 @@ def lay_out_in_a_row(
         torch.tensor(visual_tokens),
         torch.arange(num_pinned),
     )
+
+
+def lay_out_pictures(
+    stamps: Sequence[str],
+    markers: tuple[str, str],
+    tokenizer: PreTrainedTokenizerBase,
+    visual_id: int,
+    num_visual: int,
+) -> ChunkLayout:
+    """Lay out each frame as a picture of its own, behind its stamp.
+
+    Args:
+        stamps: What tells the time of each frame.
+        markers: What stands right before and right behind each picture.
+        tokenizer: The model's tokenizer.
+        visual_id: Token id that stands for a visual token.
+        num_visual: Visual tokens of a frame.
+    """
+    first, *others = [encode_text(tokenizer, stamp) for stamp in stamps]
+    before, after = (encode_text(tokenizer, marker) for marker in markers)
+    between = [[*after, *stamp, *before] for stamp in others]
+    texts = [[*first, *before], *between, after]
+    return lay_out_in_a_row(texts, visual_id, num_visual, len(first))
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Give a text's token ids, and none that the tokenizer would add around it."""
+    return list(tokenizer.encode(text, add_special_tokens=False))

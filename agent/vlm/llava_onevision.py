@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.family import Grid, Seen, VideoTurn
-from agent.vlm.layout import ChunkLayout, lay_out_in_a_row, time_of_day
+from agent.vlm.layout import (
+    ChunkLayout,
+    encode_text,
+    lay_out_in_a_row,
+    time_stamp,
+)
 from agent.vlm.squares import SquareSettings, square
 
 
@@ -53,9 +58,7 @@ class LlavaOneVision:
 
         The family has no stamps of its own: this one is text before a video.
         """
-        stamp = tokenizer.encode(
-            f"<{time_of_day(times_s[0])}>", add_special_tokens=False
-        )
+        stamp = encode_text(tokenizer, time_stamp(times_s[0]))
         between: list[list[int]] = [[]] * (grid[0] - 1)
         return lay_out_in_a_row(
             [stamp, *between, [config.video_token_id]],

@@ -6,27 +6,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.vlm.family import Seen
+from agent.vlm.family import Grid, Seen
 from agent.vlm.preprocessing import PatchSettings, patchify
 
 
-def see_patches(module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
-    """Run a patch tower over one chunk of frames.
+class PatchTower:
+    """What both families share: all but how a chunk is written down."""
 
-    Args:
-        module: The stock class.
-        pixels: RGB, (N, height, width, 3).
-        by: What the tower expects.
-    """
-    patches, grid = patchify(pixels, by)
-    seen = module.model.get_video_features(
-        patches.to(module.device, module.dtype),
-        torch.tensor([grid], device=module.device),
-        return_dict=True,
-    )
-    return Seen({"video": seen}, torch.cat(seen.pooler_output))
+    position_rows = 3
+    video_turn = None
 
+    def settings(
+        self, facts: dict[str, Any], config: Any, max_pixels: int | None
+    ) -> PatchSettings:
+        """Give how frames are cut into patches."""
+        return PatchSettings.of(facts, max_pixels)
 
-def mean_times(times_s: NDArray[np.float64], depth: int) -> list[float]:
-    """Give the mean time of the frames of each temporal patch, `depth` frames each."""
-    return [float(times_s[i : i + depth].mean()) for i in range(0, len(times_s), depth)]
+    def visual_grid(
+        self, frames: tuple[int, int, int], config: Any, by: PatchSettings
+    ) -> Grid:
+        """Give the grid of merged patches."""
+        return by.grid(*frames)
+
+    def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
+        """Run the vision tower over frames, RGB, (N, height, width, 3)."""
+        patches, grid = patchify(pixels, by)
+        seen = module.model.get_video_features(
+            patches.to(module.device, module.dtype),
+            torch.tensor([grid], device=module.device),
+            return_dict=True,
+        )
+        features = torch.cat(seen.pooler_output)  # (V, F)
+        return Seen({"video": seen}, features)

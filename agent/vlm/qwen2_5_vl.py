@@ -13,34 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from agent.vlm.family import Grid, Seen
-from agent.vlm.layout import ChunkLayout, text_positions, time_of_day
-from agent.vlm.patches import see_patches
-from agent.vlm.preprocessing import PatchSettings
+from agent.vlm.family import Grid
+from agent.vlm.layout import ChunkLayout, encode_text, text_positions, time_stamp
+from agent.vlm.patches import PatchTower
 
 
-class Qwen25VL:
+class Qwen25VL(PatchTower):
     """The family."""
 
     title = "Qwen2.5-VL"
-    position_rows = 3
-    video_turn = None
-
-    def settings(
-        self, facts: dict[str, Any], config: Any, max_pixels: int | None
-    ) -> PatchSettings:
-        """Give how frames are cut into patches."""
-        return PatchSettings.of(facts, max_pixels)
-
-    def visual_grid(
-        self, frames: tuple[int, int, int], config: Any, by: PatchSettings
-    ) -> Grid:
-        """Give the grid of merged patches."""
-        return by.grid(*frames)
-
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
-        """Run the vision tower."""
-        return see_patches(module, pixels, by)
 
     def lay_out(
         self,
@@ -53,9 +34,7 @@ class Qwen25VL:
 
         The family has no stamps of its own: this one is text before a video.
         """
-        stamp = tokenizer.encode(
-            f"<{time_of_day(times_s[0])}>", add_special_tokens=False
-        )
+        stamp = encode_text(tokenizer, time_stamp(times_s[0]))
         before = [*stamp, config.vision_start_token_id]
         starts = times_s[:: config.vision_config.temporal_patch_size]
         visual = video_positions(starts, grid, config.vision_config.tokens_per_second)

@@ -13,36 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from agent.vlm.family import Grid, Seen
-from agent.vlm.layout import ChunkLayout, text_positions, time_of_day
-from agent.vlm.patches import mean_times, see_patches
-from agent.vlm.preprocessing import PatchSettings
+from agent.vlm.family import Grid
+from agent.vlm.layout import ChunkLayout, encode_text, text_positions, time_stamp
+from agent.vlm.patches import PatchTower
 
-__all__ = ["ChunkLayout", "Qwen3VL", "lay_out", "text_positions", "time_stamp"]
+__all__ = ["ChunkLayout", "Qwen3VL", "lay_out", "time_stamp"]
 
 
-class Qwen3VL:
+class Qwen3VL(PatchTower):
     """The family; with DeepStack, whose features are part of what is seen."""
 
     title = "Qwen3-VL"
-    position_rows = 3
-    video_turn = None
-
-    def settings(
-        self, facts: dict[str, Any], config: Any, max_pixels: int | None
-    ) -> PatchSettings:
-        """Give how frames are cut into patches."""
-        return PatchSettings.of(facts, max_pixels)
-
-    def visual_grid(
-        self, frames: tuple[int, int, int], config: Any, by: PatchSettings
-    ) -> Grid:
-        """Give the grid of merged patches."""
-        return by.grid(*frames)
-
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
-        """Run the vision tower, DeepStack included."""
-        return see_patches(module, pixels, by)
 
     def lay_out(
         self,
@@ -54,11 +35,6 @@ class Qwen3VL:
         """Stamp each temporal patch with the mean time of its frames."""
         depth = config.vision_config.temporal_patch_size
         return lay_out(mean_times(times_s, depth), grid, config, tokenizer)
-
-
-def time_stamp(time_s: float) -> str:
-    """Write a moment as the model reads it, UTC."""
-    return f"<{time_of_day(time_s)}>"
 
 
 def lay_out(
@@ -87,7 +63,7 @@ def lay_out(
     written: list[list[int]] = [[] for _ in sets]
     position, pinned = 0, 0
     for time_s in times_s:
-        stamp = tokenizer.encode(time_stamp(time_s), add_special_tokens=False)
+        stamp = encode_text(tokenizer, time_stamp(time_s))
         pinned = pinned or len(stamp)
         before = [*stamp, config.vision_start_token_id]
         ids += before
@@ -112,3 +88,8 @@ def lay_out(
         torch.arange(pinned),
         tuple(torch.tensor(places) for places in written),
     )
+
+
+def mean_times(times_s: NDArray[np.float64], depth: int) -> list[float]:
+    """Give the mean time of the frames of each temporal patch, `depth` frames each."""
+    return [float(times_s[i : i + depth].mean()) for i in range(0, len(times_s), depth)]

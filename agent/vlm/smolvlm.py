@@ -18,7 +18,7 @@ from transformers.models.smolvlm.processing_smolvlm import (
 )
 
 from agent.vlm.family import Grid, Seen, VideoTurn
-from agent.vlm.layout import ChunkLayout, lay_out_in_a_row, time_of_day
+from agent.vlm.layout import ChunkLayout, lay_out_pictures, time_of_day
 from agent.vlm.squares import SquareSettings, square
 
 _AROUND, _WHOLE = "<fake_token_around_image>", "<global-img>"
@@ -60,22 +60,13 @@ class SmolVLM2:
         tokenizer: PreTrainedTokenizerBase,
     ) -> ChunkLayout:
         """Lay out each frame behind its time, between the family's own markers."""
-
-        def encode(text: str) -> list[int]:
-            return list(tokenizer.encode(text, add_special_tokens=False))
-
-        stamps = [
-            encode(FRAME_TIMESTAMP_MESSAGE.format(timestamp=time_of_day(time_s)))
-            for time_s in times_s
-        ]
-        before, after = encode(_AROUND + _WHOLE), encode(_AROUND)
-        return lay_out_in_a_row(
+        return lay_out_pictures(
             [
-                [*stamps[0], *before],
-                *([*after, *stamp, *before] for stamp in stamps[1:]),
-                after,
+                FRAME_TIMESTAMP_MESSAGE.format(timestamp=time_of_day(time_s))
+                for time_s in times_s
             ],
+            (_AROUND + _WHOLE, _AROUND),
+            tokenizer,
             config.image_token_id,
             grid[1] * grid[2],
-            len(stamps[0]),
         )
