@@ -68,7 +68,11 @@ async def open_store(
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run every stream of every length that is not done yet."""
+    """Run every stream of every length that is not done yet.
+
+    Raises:
+        ValueError: What was cut off was measured of something else.
+    """
     model = load_model(ModelSettings(name=arguments.model, device=arguments.device))
     environment = describe()
     facts = {
@@ -115,7 +119,8 @@ async def run_streams(
     commit: str,
 ) -> None:
     """Run the streams, (world, chunks), that `partial` does not hold, and add them."""
-    left = [stream for stream in due if stream not in partial.done]
+    done = partial.done
+    left = [stream for stream in due if stream not in done]
     setup = setup_of(arguments)
     async with open_store(model, setup) as store:
         bench = Bench(model, store, setup, frozenset(arguments.contexts))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from benchmarks.contexts import Label
 from benchmarks.rows import StreamRun, Trial
@@ -32,7 +32,9 @@ class Partial:
             self.commits.add(body["commit"])
             self.runs.append(_run_of(body["run"]))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in lines or [json.dumps(facts)]))
+        whole = path.with_name(f"{path.name}.new")  # without a line that was cut off
+        whole.write_text("".join(f"{line}\n" for line in lines or [json.dumps(facts)]))
+        whole.replace(path)
 
     @property
     def done(self) -> set[tuple[int, int]]:
@@ -44,7 +46,7 @@ class Partial:
         self.runs.append(run)
         self.commits.add(commit)
         with self._path.open("a") as file:
-            _write(file, {"commit": commit, "run": asdict(run)})
+            file.write(json.dumps({"commit": commit, "run": asdict(run)}) + "\n")
 
     def remove(self) -> None:
         """Take the file away: the result is written."""
@@ -57,10 +59,6 @@ def _whole_lines(path: Path) -> list[str]:
         return []
     *lines, _ = path.read_text().split("\n")
     return lines
-
-
-def _write(file: TextIO, body: dict[str, Any]) -> None:
-    file.write(json.dumps(body) + "\n")
 
 
 def _run_of(body: dict[str, Any]) -> StreamRun:

@@ -66,6 +66,7 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     last = Partial(path, {"split": "test"})
     assert last.runs == RUNS
     assert last.commits == {"abc", "def"}
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
 def test_other_measurements_are_not_gone_on_with(tmp_path: Path) -> None:
