@@ -77,6 +77,16 @@ def seen(
     return chunks
 
 
+async def watch_all(
+    model: VisionLanguageModel, store: MemoryStore, video: Path, **changes: int
+) -> Viewer:
+    """A viewer that has watched a video to its end."""
+    viewer = Viewer(model, store, replace(VIEW, **changes))
+    await viewer.open(video)
+    await viewer.watch_until()
+    return viewer
+
+
 async def read(viewer: Viewer) -> dict[Context, Sequence[KV]]:
     return {context: runs async for context, runs in viewer.contexts("where?")}
 
@@ -111,10 +121,7 @@ async def test_nothing_is_read_before_anything_was_seen(
 async def test_contexts_read_what_they_are_named_after(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
-    viewer = Viewer(model, store, VIEW)
-    await viewer.open(video)
-    await viewer.watch_until()
-    contexts = await read(viewer)
+    contexts = await read(await watch_all(model, store, video))
     memories = store.resident.chunks(["video"])
     high = [memory.high.num_tokens for memory in memories]
     low = [memory.low_tokens for memory in memories]
@@ -132,9 +139,7 @@ async def test_contexts_read_what_they_are_named_after(
 async def test_the_mix_reloads_the_chunks_that_relevance_ranks_first(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
-    viewer = Viewer(model, store, replace(VIEW, chunk_frames=2))
-    await viewer.open(video)
-    await viewer.watch_until()
+    viewer = await watch_all(model, store, video, chunk_frames=2)
     memories = store.resident.chunks(["video"])
     queries = model.question_queries("where?", model.prefill_sink())
     ranked = score_chunks(queries, memories, model.heads).argsort(descending=True)
@@ -151,10 +156,7 @@ async def test_the_mix_reloads_the_chunks_that_relevance_ranks_first(
 async def test_l_kv_comes_back_from_the_archive_as_it_was_made(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
-    viewer = Viewer(model, store, VIEW)
-    await viewer.open(video)
-    await viewer.watch_until()
-    contexts = await read(viewer)
+    contexts = await read(await watch_all(model, store, video))
     whole, low = contexts[Context("full")][0], contexts[Context("l_only")][0]
     kept = (whole.keys[0, 0, :, None] == low.keys[0, 0]).all(-1).any(0)
     assert kept.all()  # every archived key is one of the prefilled keys
@@ -164,16 +166,11 @@ async def test_l_kv_comes_back_from_the_archive_as_it_was_made(
 async def test_contexts_of_everything_are_left_out_when_they_do_not_fit(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
-    viewer = Viewer(model, store, VIEW)
-    await viewer.open(video)
-    await viewer.watch_until()
-    everything = await read(viewer)
+    everything = await read(await watch_all(model, store, video))
     full, low = (tokens(everything[Context(name)]) for name in ("full", "l_only"))
     left: dict[int, set[str]] = {}
     for room in (full, full - 1, low, low - 1):
-        viewer = Viewer(model, store, replace(VIEW, full_tokens=room))
-        await viewer.open(video)
-        await viewer.watch_until()
+        viewer = await watch_all(model, store, video, full_tokens=room)
         left[room] = {c.name for c in everything} - {c.name for c in await read(viewer)}
     assert left == {
         full: set(),
