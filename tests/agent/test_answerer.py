@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from servers import RedisServer
-from tiny_model import START_S, make_chunks, make_model
+from tiny_model import START_S, make_chunks
 
 from agent.answerer import Answerer
 from agent.messages import Question, ReplyTo
@@ -38,11 +38,6 @@ class NoGaps:
 def question(text: str = "where did #47 come from ?", **fields: object) -> Question:
     asked = Question("q", text, (), None, None, 30.0, None, False, ReplyTo("t"))
     return replace(asked, **fields, asked_s=time.monotonic())
-
-
-@pytest.fixture(scope="module")
-def model() -> VisionLanguageModel:
-    return make_model()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from servers import RedisServer
-from tiny_model import make_chunks, make_model, stock_inputs
+from tiny_model import make_chunks, stock_inputs
 
 from agent.vlm.generation import decode, decode_room, question_ids
 from agent.vlm.model import VisionLanguageModel
@@ -23,11 +23,6 @@ from memory.store import MemoryStore
 
 QUESTION = "where did the red car #47 come from ?"
 NEW_TOKENS = 12
-
-
-@pytest.fixture(scope="module")
-def model() -> VisionLanguageModel:
-    return make_model()
 
 
 @pytest.fixture

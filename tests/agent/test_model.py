@@ -11,11 +11,6 @@ from agent.vlm.model import VisionLanguageModel
 from memory.rehydration import compose
 
 
-@pytest.fixture(scope="module")
-def model() -> VisionLanguageModel:
-    return make_model()
-
-
 def hooked(
     model: VisionLanguageModel, part: str
 ) -> tuple[dict[int, torch.Tensor], list]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tiny_model import make_chunks, make_model, stock_inputs
+from tiny_model import make_chunks, stock_inputs
 
 from agent.config_sections import AnswersConfig
 from agent.vlm.generation import decode, decode_room
@@ -15,11 +15,6 @@ from memory.rehydration import compose
 
 QUESTION, NEW_TOKENS = "where did #47 come from ?", 12
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def model() -> VisionLanguageModel:
-    return make_model()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from servers import RedisServer
-from tiny_model import make_chunks, make_model
+from tiny_model import make_chunks
 
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import IN_FLIGHT, Watcher
@@ -32,11 +32,6 @@ class ListedCamera:
             yield chunk
         if not self._ends:
             await asyncio.Event().wait()
-
-
-@pytest.fixture(scope="module")
-def model() -> VisionLanguageModel:
-    return make_model()
 
 
 @pytest.fixture
