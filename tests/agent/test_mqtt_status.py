@@ -15,6 +15,9 @@ async def test_status_is_retained_and_cameras_too(mosquitto: Any, prefix: str) -
             await client.wait_for(b"online")
             await client.listen(f"{prefix}/door/status")
             await client.wait_for(b'{"state": "online", "last_frame": 1.5}')
+            async with asker(mosquitto) as later:
+                await later.listen(f"{prefix}/door/status")
+                assert (await later.next_body())["state"] == "online"
         await client.wait_for(b"offline")
 
 
