@@ -44,7 +44,7 @@ class _Layer(DynamicLayer):
     def _show(self, num_tokens: int) -> tuple[Tensor, Tensor]:
         self._num_tokens = num_tokens
         keys = self._keys[:, :, :num_tokens]  # (1, H, S, D)
-        values = self._values[:, :, :num_tokens]
+        values = self._values[:, :, :num_tokens]  # (1, H, S, D)
         self.keys, self.values = keys, values
         return keys, values
 

@@ -30,7 +30,7 @@ class PatchTower:
 
     def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
         """Run the vision tower over frames, RGB, (N, height, width, 3)."""
-        patches, grid = patchify(pixels, by)
+        patches, grid = patchify(pixels, by)  # (P, C)
         seen = module.model.get_video_features(
             patches.to(module.device, module.dtype),
             torch.tensor([grid], device=module.device),

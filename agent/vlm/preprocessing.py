@@ -101,7 +101,7 @@ def patchify(
         patches (frames, rows, columns).
     """
     height, width = settings.fit(*frames.shape[1:3])
-    resized = np.stack([_resize(frame, height, width) for frame in frames])
+    resized = np.stack([_resize(f, height, width) for f in frames])  # (N, h, w, 3)
     missing = -len(resized) % settings.temporal_patch
     resized = np.concatenate([resized, resized[-1:].repeat(missing, axis=0)])
     mean = np.asarray(settings.mean, np.float32) * 255

@@ -77,7 +77,7 @@ def lay_out(
         for tokens, places in zip(sets, written, strict=True):
             places += range(len(ids), len(ids) + len(tokens))
             ids += tokens
-        end = text_positions(position, 1)
+        end = text_positions(position, 1)  # (3, 1)
         positions.append(end.expand(-1, 1 + sum(map(len, sets))))
         position += 1
     return ChunkLayout(

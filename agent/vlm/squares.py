@@ -62,11 +62,11 @@ class SquareSettings:
 
 def square(frames: NDArray[np.uint8], settings: SquareSettings) -> Tensor:
     """Give frames, RGB, (N, height, width, 3), as (N, 3, side, side), float32."""
-    resized = np.stack([_resize(frame, settings) for frame in frames])
+    resized = np.stack([_resize(f, settings) for f in frames])  # (N, h, w, 3)
     mean = np.asarray(settings.mean, np.float32) * 255
     std = np.asarray(settings.std, np.float32) * 255
     video = torch.from_numpy((resized.astype(np.float32) - mean) / std)  # (N, h, w, 3)
-    return video.permute(0, 3, 1, 2)
+    return video.permute(0, 3, 1, 2)  # (N, 3, h, w)
 
 
 def scaled_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
