@@ -102,11 +102,7 @@ def ask(
 
 
 @app.command()
-def status(
-    config: MaybeConfig = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+def status(config: MaybeConfig = None, *, as_json: AsJson = False) -> None:
     """Show how the agent and its cameras are; exit status 1 if the agent is offline."""
     try:
         found = asyncio.run(_states(_mqtt(config)))
