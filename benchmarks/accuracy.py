@@ -17,8 +17,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,42 +28,19 @@ from rich.progress import track
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.bench import Bench
-from benchmarks.contexts import NAMES, NEWEST, TOP_K, UNBOUNDED, Setup
+from benchmarks.contexts import NAMES, TOP_K, Setup
 from benchmarks.environment import describe
+from benchmarks.opening import open_store
 from benchmarks.partial import Partial
 from benchmarks.public import run as public
 from benchmarks.rows import show, summarise
 from benchmarks.streams import questions_on, take_of
 from ingest.simulation.questions import QuestionType
-from memory.compression.bilevel import BiLevel, LevelSettings
-from memory.embedded_valkey import EmbeddedValkey
-from memory.redis_archive import RedisArchive
-from memory.resident import ResidentMemory
-from memory.spool import Spool
-from memory.store import MemoryStore
+from memory.compression.bilevel import LevelSettings
 from training.evaluate import CHUNK_S
 from training.split import Split
 
 WORLDS = 100_000  # of a split
-
-
-@asynccontextmanager
-async def open_store(
-    model: VisionLanguageModel, setup: Setup
-) -> AsyncIterator[MemoryStore]:
-    """Give an empty memory over an archive of its own, both gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="longwatch-bench-") as name:
-        folder = Path(name)
-        async with (
-            EmbeddedValkey(folder / "archive") as valkey,
-            RedisArchive(valkey.url, model=model.fingerprint) as archive,
-        ):
-            spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 30)
-            levels = BiLevel(setup.high, setup.low, model.heads, setup.index_keys)
-            resident = ResidentMemory(UNBOUNDED, NEWEST)
-            yield MemoryStore(
-                archive, spool, resident, levels, model.fingerprint, model.device
-            )
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

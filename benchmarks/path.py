@@ -28,41 +28,29 @@ from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import Watcher
 from agent.worker import ModelThread, Priority
+from benchmarks.contexts import UNBOUNDED, Setup
 from benchmarks.environment import describe
 from benchmarks.footage import CHUNK_S, film
+from benchmarks.opening import open_store
 from benchmarks.stock import stock_first_token
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
-from memory.compression.bilevel import BiLevel, LevelSettings
-from memory.embedded_valkey import EmbeddedValkey
+from memory.compression.bilevel import LevelSettings
 from memory.kv import KV
 from memory.recall import RecallLimits
-from memory.redis_archive import RedisArchive
 from memory.resident import ResidentMemory
-from memory.spool import Spool
 from memory.store import MemoryStore
 
+SETUP = Setup(  # of the figures in the README
+    LevelSettings("novelty", 16), LevelSettings("value_norm", 2)
+)
 CONTEXT_CHUNKS = 1
 LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=1 << 20)
 QUESTION = "What colour was the car with number #47?"
 TTFT_REPEATS = 5
 TURNS = 5  # of whole ingest and bare model, one after the other
 TURN_CHUNKS = 100
-
-
-async def open_store(folder: Path, url: str, model: VisionLanguageModel) -> MemoryStore:
-    """A memory over a running archive, with the default levels."""
-    archive = RedisArchive(url, model=model.fingerprint)
-    await archive.__aenter__()
-    spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 30)
-    levels = BiLevel(
-        LevelSettings("novelty", 16), LevelSettings("value_norm", 2), model.heads, 16
-    )
-    resident = ResidentMemory(1 << 20, LIMITS.newest)
-    return MemoryStore(
-        archive, spool, resident, levels, model.fingerprint, model.device
-    )
 
 
 async def take(settings: CameraSettings) -> list[FrameChunk]:
@@ -114,7 +102,7 @@ async def compare_ingest(
     """Run the whole ingest and the bare model in turn; give medians and their ratio."""
     whole, bare = [], []
     for _ in range(TURNS):
-        store.resident = ResidentMemory(1 << 20, LIMITS.newest)
+        store.resident = ResidentMemory(UNBOUNDED, LIMITS.newest)
         seconds, watcher = await ingest(settings, model, thread, store)
         whole.append(watcher.counts.chunks / seconds)
         highs = [m.high for m in store.resident.chunks(["bench"])]
@@ -183,12 +171,10 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         short = film(folder / "short.mkv", arguments.seed, TURN_CHUNKS)
         longest = max(arguments.minutes) * 60 // CHUNK_S
         long = film(folder / "long.mkv", arguments.seed + 1, longest)
-        valkey, thread = EmbeddedValkey(folder / "archive"), ModelThread()
-        async with valkey, thread:
-            store = await open_store(folder, valkey.url, model)
+        async with open_store(model, SETUP) as store, ModelThread() as thread:
             await ingest(short, model, thread, store)
             compared = await compare_ingest(short, model, thread, store)
-            store.resident = ResidentMemory(1 << 20, LIMITS.newest)
+            store.resident = ResidentMemory(UNBOUNDED, LIMITS.newest)
             _, watcher = await ingest(long, model, thread, store)
             chunks = await take(long)
             first_token = [
@@ -196,7 +182,6 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 for minutes in arguments.minutes
             ]
             per_chunk = count_per_chunk(model, store, watcher)
-            await store.archive.__aexit__(None, None, None)
     return {
         "command": "python -m benchmarks.path",
         "model": model.name,

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +23,9 @@ from agent.config_sections import MemoryConfig, ModelConfig
 from agent.errors import ModelLoadError
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
+from benchmarks.contexts import Setup
 from benchmarks.environment import describe
+from benchmarks.opening import open_store
 from benchmarks.public import (
     longvideobench,
     mlvu,
@@ -38,14 +39,9 @@ from benchmarks.public.asking import Inquiry
 from benchmarks.public.items import Item
 from benchmarks.public.reading import DatasetError
 from benchmarks.public.scoring import Score, Scorer, is_right
-from benchmarks.public.watching import UNBOUNDED, Context, Viewer, ViewSettings
+from benchmarks.public.watching import Context, Viewer, ViewSettings
 from ingest.errors import CameraError
-from memory.compression.bilevel import BiLevel, LevelSettings
-from memory.embedded_valkey import EmbeddedValkey
-from memory.redis_archive import RedisArchive
-from memory.resident import ResidentMemory
-from memory.spool import Spool
-from memory.store import MemoryStore
+from memory.compression.bilevel import LevelSettings
 
 MEMORY = MemoryConfig()  # the product's own defaults
 HIGH = LevelSettings(MEMORY.high_method, MEMORY.high_factor)
@@ -107,21 +103,11 @@ async def ask_all(
     Raises:
         CameraError: A video can't be read.
     """
-    with tempfile.TemporaryDirectory(prefix="longwatch-bench-") as name:
-        folder = Path(name)
-        async with EmbeddedValkey(folder / "archive") as valkey:
-            archive = RedisArchive(valkey.url, model=model.fingerprint)
-            async with archive:
-                spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 30)
-                levels = BiLevel(HIGH, LOW, model.heads, MEMORY.index_keys)
-                resident = ResidentMemory(UNBOUNDED, view.newest)
-                store = MemoryStore(
-                    archive, spool, resident, levels, model.fingerprint, model.device
-                )
-                inquiry = Inquiry(Viewer(model, store, view))
-                for items in track(videos, "videos"):
-                    await inquiry.ask_about_video(items)
-                    on_video(inquiry)
+    async with open_store(model, Setup(HIGH, LOW, MEMORY.index_keys)) as store:
+        inquiry = Inquiry(Viewer(model, store, view))
+        for items in track(videos, "videos"):
+            await inquiry.ask_about_video(items)
+            on_video(inquiry)
 
 
 def rows_of(inquiry: Inquiry, score: Scorer) -> list[dict[str, Any]]:
