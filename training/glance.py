@@ -41,7 +41,7 @@ class Targets:
     """Where each question's key is to be seen.
 
     Attributes:
-        shows: Visual tokens that show it, (G, Q, X).
+        shows: Visual tokens that show it (or what is read in their place), (G, Q, X).
         first: Of them, those of the first frame pair, (G, Q, X).
         last: Those of the last, (G, Q, X).
     """
@@ -66,6 +66,37 @@ class Targets:
         last = torch.where(shows, pair, -1).amax(dim=2, keepdim=True)
         return cls(shows, shows & (pair == first), shows & (pair == last))
 
+    def among(self, pairs: Tensor, unseen: Tensor) -> "Targets":
+        """Take instead what is read of the frame pairs that show each key.
+
+        Args:
+            pairs: The frame pair of each token that could be read, (Y,).
+            unseen: Those that are not, (G, Y).
+        """
+        parts = (self.shows, self.first, self.last)
+        shown = (part.unflatten(2, (-1, CELLS**2)).any(dim=3) for part in parts)
+        return Targets(*(part[..., pairs] & ~unseen[:, None] for part in shown))
+
+
+def judge_looks(looks: Tensor, keys: Tensor, targets: Targets) -> Tensor:
+    """Give the loss of looking where the key is to be seen.
+
+    The first head is to look at all tokens that show the key, the second at those of
+    the first frame pair that does, the third at those of the last, all three at the
+    sink if none does.
+
+    Args:
+        looks: Log attention to the sink and to what may show keys, (G, H, Q, K + X).
+        keys: What each question is about, 0 for what no token shows, (G, Q).
+        targets: Where that is.
+    """
+    wanted = torch.stack((targets.shows, targets.first, targets.last), dim=1)
+    sink = looks.shape[3] - wanted.shape[3]
+    at_sink = ~targets.shows.any(dim=2)[:, None, :, None]
+    missed = ~torch.cat((at_sink.expand(-1, _LOOKS, -1, sink), wanted), dim=3)
+    mass = looks[:, :_LOOKS].masked_fill(missed, -1e4).logsumexp(dim=3)
+    return -mass.transpose(1, 2)[keys > 0].mean()
+
 
 def judge_recall(glance: Glance, keys: Tensor, answers: Tensor) -> Tensor:
     """Give the loss of an answer's tokens looking back at the key.
@@ -79,8 +110,8 @@ def judge_recall(glance: Glance, keys: Tensor, answers: Tensor) -> Tensor:
     return -glance.recalls[:, :_RECALLS].transpose(1, 2).mean(dim=2)[judged].mean()
 
 
-class GlanceJudge(nn.Module):
-    """Judges glances; has a linear layer that reads what was found."""
+class FactsJudge(nn.Module):
+    """Judges what the key's token found; has a linear layer that reads it."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -88,31 +119,19 @@ class GlanceJudge(nn.Module):
         self.facts = nn.Linear(size, sum(self.classes) + 2 * _CLOCK)
 
     def forward(
-        self, glance: Glance, keys: Tensor, labels: Tensor, stamps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Give the loss of looking and the loss of finding.
-
-        The first head is to look at all tokens that show the key, the second at those
-        of the first frame pair that does, the third at those of the last, all three at
-        the sink if none does.
+        self, finds: Tensor, keys: Tensor, labels: Tensor, stamps: Tensor
+    ) -> Tensor:
+        """Give the loss of finding.
 
         Args:
-            glance: Its looks at the sink and at visual tokens only, (G, H, Q, K + X).
+            finds: Hidden states of the keys' tokens, (G, Q, C).
             keys: What each question is about, 0 for what no token shows, (G, Q).
             labels: Of the streams' visual tokens, (G, X, A).
             stamps: Second of the day of each frame pair, (G, X / 16).
         """
         targets = Targets.of(keys, labels)
-        named = keys > 0
-        found = targets.shows.any(dim=2)
-        wanted = torch.stack((targets.shows, targets.first, targets.last), dim=1)
-        sink = glance.looks.shape[3] - labels.shape[1]
-        at_sink = ~found[:, None, :, None].expand(-1, _LOOKS, -1, sink)
-        missed = ~torch.cat((at_sink, wanted), dim=3)
-        mass = glance.looks[:, :_LOOKS].masked_fill(missed, -1e4).logsumexp(dim=3)
-        looked = -mass.transpose(1, 2)[named].mean()
-
-        told = self.facts(glance.finds).float()
+        named, found = keys > 0, targets.shows.any(dim=2)
+        told = self.facts(finds).float()
         parts = told.split([*self.classes, _CLOCK, _CLOCK], dim=-1)
         facts = torch.zeros(())
         for number, true in enumerate(_truth(labels, targets, found)):
@@ -122,7 +141,7 @@ class GlanceJudge(nn.Module):
             )
         for part, unit in zip(parts[-2:], (60, 1), strict=True):
             facts = facts + _judge_time(part, stamps // unit % 60, targets.shows)
-        return looked, facts
+        return facts
 
 
 def _truth(labels: Tensor, targets: Targets, found: Tensor) -> list[Tensor]:

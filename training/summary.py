@@ -20,18 +20,18 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from agent.vlm.builtin import SUMMARY_TOKENS
 from training.export import export
-from training.footage import make_footage
+from training.footage import PAIRS_PER_CHUNK, make_footage
+from training.glance import Targets
 from training.loop import Loop, Schedule
-from training.reading import Past, Places, read
+from training.reading import Glance, Past, Places, read
 from training.split import Split
 from training.spread import Spread
-from training.streams import Teacher
+from training.streams import Lesson, Teacher
 from training.text_stage import Curriculum, TextStage, cache_features
 from training.train import QUICK, Effort
 
 _DENSE = 0.3  # of chunks, those that are read by their dense set
-_STEPS, _QUICK_STEPS = 600, 10
-_BEGUN = 0.35  # of the curriculum, what the trained weights already know
+_STEPS, _QUICK_STEPS = 1800, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,29 @@ class Kept:
 class SummaryStage(TextStage):
     """As the text stage, but questions read summary tokens only."""
 
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Give the loss of one step and the running accuracy by type."""
-        lesson, rng = self.deal(step)
-        kept = Kept.deal(rng, self.template.layout.summaries, lesson.chunks.shape)
+    @property
+    def read_tokens(self) -> Tensor:
+        """Of a chunk's tokens, those of both sets."""
+        return torch.cat(self.template.layout.summaries)
+
+    def ask(
+        self,
+        lesson: Lesson,
+        pasts: list[Past],
+        targets: Targets,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Glance, Targets]:
+        """Ask over one set of each chunk; what a frame pair shows, its set shows."""
+        layout, chunks = self.template.layout, lesson.chunks.shape[1]
+        kept = Kept.deal(rng, layout.summaries, lesson.chunks.shape)
         places = kept.places(self.template.places)
-        with torch.autocast("cpu", torch.bfloat16):
-            pasts, _ = self.watch(lesson)
-            written = [kept.past(past) for past in pasts]
-            hidden, _ = read(
-                self.model, written, places, kept.spread, lesson.asked, kept.unseen
-            )
-            return self.judge(hidden, lesson), dict(self.shown)
+        written = [kept.past(past) for past in pasts]
+        hidden, glance = read(
+            self.model, written, places, kept.spread, lesson.asked, kept.unseen
+        )
+        pair = kept.tokens * PAIRS_PER_CHUNK // len(layout.token_ids)
+        pairs = torch.arange(chunks)[:, None] * PAIRS_PER_CHUNK + pair
+        return hidden, glance, targets.among(pairs.flatten(), kept.unseen)
 
 
 def main(
@@ -117,12 +128,11 @@ def main(
     run = work / f"summary-{seed}"
     features = cache_features(module.model.visual, footage, run)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)
-    curriculum = Curriculum(steps, begun=_BEGUN)
+    curriculum = Curriculum(steps)
     seen = (features, torch.from_numpy(np.array(footage.labels)))
     stage = SummaryStage(module, tokenizer, teacher, seen, curriculum)
     stage.model.requires_grad_(requires_grad=True)
-    parts = torch.nn.ModuleDict({"model": stage.model})
-    Loop("summary", run, parts, Schedule(steps, steps // 10), stage.loss).run()
+    Loop("summary", run, stage.parts, Schedule(steps, steps // 10), stage.loss).run()
     export(module, tokenizer, out)
 
 

@@ -17,7 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 from ingest.simulation.visit import Colour, Kind
 from training.clock import ClockJudge
 from training.footage import PAIRS_PER_CHUNK, Footage
-from training.glance import GlanceJudge, judge_recall
+from training.glance import FactsJudge, Targets, judge_looks, judge_recall
 from training.loop import Loop, Schedule
 from training.reading import FirstLayer, Glance, Past, read, watch
 from training.spread import Spread
@@ -52,15 +52,13 @@ class Curriculum:
 
     Attributes:
         steps: How many there are.
-        begun: Part of the curriculum that is taken as done before the first.
     """
 
     steps: int
-    begun: float = 0.0
 
     def length(self, step: int) -> int:
         """Give the chunks of a stream at a step."""
-        done = self.begun + (1 - self.begun) * step / self.steps
+        done = step / self.steps
         start, lengths = 0.0, _CURRICULUM[0][1]
         for part, next_lengths in _CURRICULUM:
             if done >= start:
@@ -146,29 +144,72 @@ class TextStage:
         self._features, self._labels = seen[0], seen[1].long()
         self.template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
-        self.clock = ClockJudge(size, self.template.layout)
-        self.glance = GlanceJudge(size)
+        self.clock = ClockJudge(size, self.template.layout, self.read_tokens)
+        self.facts = FactsJudge(size)
         self.shown: dict[str, float] = {}
+
+    @property
+    def parts(self) -> nn.ModuleDict:
+        """What learns: the model, and the judges that are thrown away afterwards."""
+        return nn.ModuleDict(
+            {"model": self.model, "clock": self.clock, "facts": self.facts}
+        )
+
+    @property
+    def read_tokens(self) -> Tensor:
+        """Of a chunk's tokens, those in which questions find what it shows."""
+        return self.template.layout.visual_tokens
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of one step and the running accuracy by type."""
         lesson, rng = self.deal(step)
-        places = self.template.places
-        spread = Spread.deal(rng, *lesson.chunks.shape, places.span)
+        labels = self._labels_of(lesson)
         with torch.autocast("cpu", torch.bfloat16):
             pasts, first = self.watch(lesson)
-            hidden, glance = read(self.model, pasts, places, spread, lesson.asked)
+            targets = Targets.of(lesson.keys, labels)
+            hidden, glance, targets = self.ask(lesson, pasts, targets, rng)
             clock = self.clock(first, lesson.stamps)
-            loss = self.judge(hidden, lesson)
-        looks, facts = self._judge_glance(glance, lesson)
-        recall = judge_recall(glance, lesson.keys, lesson.answers)
-        self._note("recall", recall.item())
-        self._note("looks", looks.item())
-        self._note("facts", facts.item())
-        self._note("clock", clock.item())
+            loss = self._judge(hidden, lesson)
+        keys, stamps = lesson.keys, lesson.stamps.flatten(1)
+        looks = judge_looks(glance.looks, keys, targets)
+        facts = self.facts(glance.finds, keys, labels, stamps)
+        recall = judge_recall(glance, keys, lesson.answers)
+        for name, part in (
+            *(("answers", loss), ("recall", recall), ("looks", looks)),
+            *(("facts", facts), ("clock", clock)),
+        ):
+            self._note(name, part.item())
         helped = _CLOCK_WEIGHT * clock + _FACTS_WEIGHT * facts
         helped = helped + _LOOKS_WEIGHT * (looks + recall)
         return loss + helped, dict(self.shown)
+
+    def ask(
+        self,
+        lesson: Lesson,
+        pasts: list[Past],
+        targets: Targets,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Glance, Targets]:
+        """Ask a lesson's questions over what was prefilled.
+
+        Args:
+            lesson: What is asked.
+            pasts: Keys and values of its chunks, of every layer.
+            targets: Where what is asked about is to be seen.
+            rng: For where the chunks stand.
+
+        Returns:
+            Hidden states where answers are given, (G, Q, A, C); the glance, its looks
+            at the sink and the tokens of the targets only; the targets.
+        """
+        places = self.template.places
+        spread = Spread.deal(rng, *lesson.chunks.shape, places.span)
+        hidden, glance = read(self.model, pasts, places, spread, lesson.asked)
+        chunk = torch.arange(lesson.chunks.shape[1])[:, None]
+        visual = chunk * len(self.template.layout.token_ids) + self.read_tokens
+        sink = len(self.template.sink_ids)
+        kept = torch.cat((torch.arange(sink), sink + visual.flatten()))
+        return hidden, replace(glance, looks=glance.looks[..., kept]), targets
 
     def deal(self, step: int) -> tuple[Lesson, np.random.Generator]:
         """Give the lesson of a step, and what further chance it needs."""
@@ -183,43 +224,24 @@ class TextStage:
     def watch(self, lesson: Lesson) -> tuple[list[Past], FirstLayer]:
         """Prefill a lesson's chunks from cached features."""
         ids = self.template.chunk_ids(lesson.stamps)  # (G, N, S)
-        pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
-        pairs = pairs + torch.arange(PAIRS_PER_CHUNK)  # (G, N, pairs)
-        seen = self._features[lesson.worlds[..., None], pairs].flatten(2, 3)
+        seen = self._features[lesson.worlds[..., None], _pairs_of(lesson)].flatten(2, 3)
         chunks = self.model.embed_tokens(ids)
         visual = self.template.layout.visual_tokens
         chunks = chunks.index_copy(2, visual, seen.to(chunks.dtype))  # (G, N, S, C)
         template = self.template
         return watch(self.model, template.sink_ids, chunks, template.places)
 
-    def judge(self, hidden: Tensor, lesson: Lesson) -> Tensor:
-        """Give the loss of the answers, and note which are right.
-
-        Args:
-            hidden: Where answers are given, (G, Q, A, C).
-            lesson: What was asked.
-        """
+    def _judge(self, hidden: Tensor, lesson: Lesson) -> Tensor:
         logits = functional.linear(hidden, self.model.embed_tokens.weight)
-        loss = functional.cross_entropy(
+        self._note_right(logits, lesson)
+        return functional.cross_entropy(
             logits.float().flatten(0, -2), lesson.answers.flatten(), ignore_index=-100
         )
-        self._note("answers", loss.item())
-        self._note_right(logits, lesson)
-        return loss
 
-    def _judge_glance(self, glance: Glance, lesson: Lesson) -> tuple[Tensor, Tensor]:
-        pairs = lesson.chunks[..., None] * PAIRS_PER_CHUNK
-        pairs = pairs + torch.arange(PAIRS_PER_CHUNK)
-        labels = self._labels[lesson.worlds[..., None], pairs]  # (G, N, pairs, V, A)
-        chunk = torch.arange(lesson.chunks.shape[1])[:, None]
-        visual = chunk * len(self.template.layout.token_ids)
-        visual = (visual + self.template.layout.visual_tokens).flatten()
-        sink = torch.arange(len(self.template.sink_ids))
-        kept = torch.cat((sink, len(sink) + visual))
-        seen = replace(glance, looks=glance.looks[..., kept])
-        return self.glance(
-            seen, lesson.keys, labels.flatten(1, 3), lesson.stamps.flatten(1)
-        )
+    def _labels_of(self, lesson: Lesson) -> Tensor:
+        """Give the labels of the streams' visual tokens, (G, N pairs V, A)."""
+        labels = self._labels[lesson.worlds[..., None], _pairs_of(lesson)]
+        return labels.flatten(1, 3)
 
     def _note_right(self, logits: Tensor, lesson: Lesson) -> None:
         same = logits.argmax(dim=-1) == lesson.answers
@@ -236,6 +258,11 @@ class TextStage:
         self.shown[name] = _FORGET * before + (1 - _FORGET) * value
 
 
+def _pairs_of(lesson: Lesson) -> Tensor:
+    """Give the frame pairs of a lesson's chunks, in their worlds, (G, N, pairs)."""
+    return lesson.chunks[..., None] * PAIRS_PER_CHUNK + torch.arange(PAIRS_PER_CHUNK)
+
+
 def train_text(
     module: Qwen3VLForConditionalGeneration,
     stage: TextStage,
@@ -244,8 +271,5 @@ def train_text(
 ) -> None:
     """Train the language model on what the stage deals."""
     model = module.model.language_model
-    parts = nn.ModuleDict(
-        {"model": model, "clock": stage.clock, "glance": stage.glance}
-    )
-    parts.requires_grad_(requires_grad=True)
-    Loop("text", folder, parts, schedule, stage.loss).run()
+    model.requires_grad_(requires_grad=True)
+    Loop("text", folder, stage.parts, schedule, stage.loss).run()

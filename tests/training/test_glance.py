@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.glance import GlanceJudge, Targets, judge_recall
+from training.glance import Targets, judge_looks, judge_recall
 from training.labels import ATTRIBUTES, COLOUR, KIND, NOW_KEY, TENS, UNITS, look_key
 from training.reading import Glance
 
@@ -46,18 +46,27 @@ def test_now_is_the_last_pair() -> None:
     assert find(NOW_KEY) == ([40], [40], [40])
 
 
+def look(place: int) -> Tensor:
+    """Look at one token behind a sink of two, with all heads, (1, 4, 1, K + X)."""
+    logits = torch.full((1, 4, 1, 2 + PAIRS * CELLS), -8.0)
+    logits[..., 2 + place] = 8.0
+    return logits.log_softmax(dim=-1)
+
+
 def test_looking_where_the_key_is_costs_less_than_looking_elsewhere() -> None:
-    judge, labels = GlanceJudge(8), make_labels()
-    stamps = torch.arange(PAIRS)[None]
-    losses = []
-    for place in (3, 30):
-        logits = torch.full((1, 4, 1, 2 + PAIRS * CELLS), -8.0)
-        logits[..., 2 + place] = 8.0
-        looks = logits.log_softmax(dim=-1)
-        glance = Glance(looks, torch.zeros(1, 1, 8), torch.zeros(1, 4, 1, 2))
-        looked, _ = judge(glance, torch.tensor([[47]]), labels, stamps)
-        losses.append(looked.item())
-    assert losses[0] < losses[1] - 5
+    key = torch.tensor([[47]])
+    targets = Targets.of(key, make_labels())
+    at_it, elsewhere = (judge_looks(look(p), key, targets).item() for p in (3, 30))
+    assert at_it < elsewhere - 5
+
+
+def test_what_a_pair_shows_is_to_be_seen_in_what_is_read_of_it() -> None:
+    pairs = torch.tensor([0, 0, 1, 1, 2, 2])
+    unseen = torch.tensor([[True, False, False, True, False, False]])
+    targets = Targets.of(torch.tensor([[47]]), make_labels()).among(pairs, unseen)
+    parts = (targets.shows, targets.first, targets.last)
+    shown, first, last = (part[0, 0].nonzero().flatten().tolist() for part in parts)
+    assert (shown, first, last) == ([1, 2], [1], [2])
 
 
 def test_an_answer_that_looks_away_from_the_key_costs_more() -> None:
