@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.vlm.generation import decode, decode_room
+from agent.vlm.generation import decode, decode_room, text_of
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.contexts import (
     CHOSEN,
@@ -180,12 +180,11 @@ class Bench:
         ):
             first_ms = first_ms or (time.perf_counter() - began) * 1000
             ids.append(token)
-        answer = str(self.model.tokenizer.decode(ids, skip_special_tokens=True))
         return Trial(
             context.label,
             question.type.value,
             age_of(question, take),
-            is_right=question.is_right(answer),
+            is_right=question.is_right(text_of(self.model, ids)),
             is_recalled=context.is_recalled,
             tokens=context.tokens,
             first_token_ms=context.spent_ms + first_ms,

@@ -13,6 +13,7 @@ import asyncio
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,21 @@ from agent.config_sections import MemoryConfig
 from agent.demo import BACKLOG_S, MAX_NEW_TOKENS, NUM_QUESTIONS, TOP_K, worlds_of
 from agent.demo_questions import DemoQuestion, questions_about
 from agent.messages import Question, ReplyTo
-from agent.vlm.generation import decode, decode_room
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread
-from benchmarks.accuracy import numbers, open_store
-from benchmarks.contexts import Asked, Label, Setup, Stream, choose_oracle, fixed
+from benchmarks.accuracy import numbers
+from benchmarks.contexts import Asked, Setup, Stream, choose_oracle
 from benchmarks.contexts import holders_of as find_holders
 from benchmarks.environment import describe
+from benchmarks.opening import open_store
 from benchmarks.path import NoGaps
 from memory.compression.bilevel import LevelSettings
 from memory.kv import KV, ChunkId
 from memory.recall import RecallLimits
-from memory.rehydration import compose
 from memory.resident import ResidentMemory
 from memory.store import MemoryStore
-from training.evaluate import CHUNK_S, film_world
+from training.evaluate import CHUNK_S, film_world, say
 
 MEMORY = MemoryConfig()
 SETUP = Setup(
@@ -96,15 +96,14 @@ class Demo:
         self, question: DemoQuestion, stream: Stream, seed: int
     ) -> dict[str, Any]:
         truth = question.truth
-        if truth is None:
-            raise AssertionError("a simulated camera's truth is known")
+        assert truth is not None  # the cameras are simulated
         answer = await self.answerer.answer(_put(question))
         holders = find_holders(truth, stream.memories)
         read = {evidence.chunk for evidence in answer.evidence}
         asked = Asked(question.text, [0.0] * CHUNKS, 0.0, holders)
         readings = choose_oracle(stream, asked, TOP_K)
         oracle = await self.store.recall(readings, stream.memories)
-        full = fixed(stream)[Label("full", 0, 1)]()
+        full = [whole.kv for whole in stream.wholes]
         return {
             "seed": seed,
             "camera": question.camera,
@@ -112,17 +111,14 @@ class Demo:
             "question": question.text,
             "expected": truth.answer,
             "answer": answer.answer,
-            "is_right": bool(question.is_right(answer.answer)),
+            "is_right": truth.is_right(answer.answer),
             "is_recalled": any(stream.memories[n].id.name in read for n in holders),
             "oracle": self._say(question.text, oracle.runs),
             "full": self._say(question.text, full),
         }
 
-    def _say(self, text: str, runs: list[KV] | tuple[KV, ...]) -> str:
-        room = decode_room(self.model, text, MAX_NEW_TOKENS)
-        cache = compose([self.sink, *runs], self.model.rotary, room=room)
-        ids = list(decode(self.model, cache, text, MAX_NEW_TOKENS, lambda: False))
-        return str(self.model.tokenizer.decode(ids, skip_special_tokens=True))
+    def _say(self, text: str, runs: Sequence[KV]) -> str:
+        return say(self.model, [self.sink, *runs], text, MAX_NEW_TOKENS)
 
 
 def _put(question: DemoQuestion) -> Question:
@@ -180,14 +176,15 @@ def main() -> None:
     rows = asyncio.run(measure(arguments.seeds, model))
     show(rows)
     if arguments.json:
+        right, asked = right_of(rows)
         result = {
             "command": "python -m benchmarks.demo_truth",
             "model": model.name,
             "fingerprint": model.fingerprint,
             "seeds": arguments.seeds,
             **describe(),
-            "right": right_of(rows)[0],
-            "asked": right_of(rows)[1],
+            "right": right,
+            "asked": asked,
             "rows": rows,
         }
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -7,7 +7,7 @@ uncompressed in time order, and every question decoded over that cache.
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +19,14 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.vlm.builtin import PATCHES
-from agent.vlm.generation import decode, decode_room
+from agent.vlm.generation import decode, decode_room, text_of
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from ingest.frame import FrameChunk
 from ingest.simulation.questions import Question, QuestionType, ask
 from ingest.simulation.renderer import render
 from ingest.simulation.world import World
+from memory.kv import KV
 from memory.rehydration import compose
 from training.split import Split, start_of
 
@@ -72,13 +73,18 @@ def answers_on(
     """Answer questions over the full KV of a stream."""
     sink = model.prefill_sink()
     runs = [sink, *(model.prefill(chunk, [sink]).kv for chunk in chunks)]
-    answers = []
-    for question in questions:
-        room = decode_room(model, question.text, MAX_NEW_TOKENS)
-        cache = compose(runs, model.rotary, room=room)
-        ids = list(decode(model, cache, question.text, MAX_NEW_TOKENS, lambda: False))
-        answers.append(model.tokenizer.decode(ids, skip_special_tokens=True))
-    return answers
+    return [say(model, runs, question.text, MAX_NEW_TOKENS) for question in questions]
+
+
+def say(
+    model: VisionLanguageModel, runs: Sequence[KV], text: str, max_new_tokens: int
+) -> str:
+    """Answer one question over runs of KV, the sink first."""
+    room = decode_room(model, text, max_new_tokens)
+    cache = compose(runs, model.rotary, room=room)
+    return text_of(
+        model, list(decode(model, cache, text, max_new_tokens, lambda: False))
+    )
 
 
 def main(
