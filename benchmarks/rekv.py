@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agent.calibration.run import every_head
 from agent.vlm.model import VisionLanguageModel, text_config
 from benchmarks.contexts import Stream
 from memory.kv import KV, ChunkKV
@@ -51,11 +52,9 @@ class Frames:
 
 def all_queries(model: VisionLanguageModel, text: str, sink: KV) -> Tensor:
     """Give the pre-RoPE queries of a question in every head, (L, Q, T, D)."""
-    config = text_config(model.module.config)
-    shape = (config.num_hidden_layers, config.num_attention_heads)
-    pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-    every = model.with_heads(pairs).question_queries(text, sink)
-    return every.view(*shape, *every.shape[1:])
+    every = model.with_heads(every_head(model)).question_queries(text, sink)
+    layers = text_config(model.module.config).num_hidden_layers
+    return every.unflatten(0, (layers, -1))
 
 
 def split_frames(whole: ChunkKV) -> list[KV]:

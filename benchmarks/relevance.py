@@ -23,6 +23,7 @@ from torch import Tensor
 from agent.calibration.run import every_head
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
+from benchmarks.accuracy import numbers
 from benchmarks.environment import describe
 from ingest.simulation.questions import Question, QuestionType
 from memory.calibration import ChunkKeys, ranks, recall_at, score_each_head
@@ -163,8 +164,7 @@ def store(keys: Tensor, bits: int) -> Tensor:
 
 def bytes_per_chunk(method: Method, stream: Stream) -> int:
     """Give what a method keeps of a chunk for scoring."""
-    head_dim = stream.wholes[0].kv.keys.shape[-1]
-    layers, kv_heads = stream.wholes[0].kv.keys.shape[:2]
+    layers, kv_heads, _, head_dim = stream.wholes[0].kv.keys.shape
     heads = {
         "calibrated": len(stream.model.heads.kv_heads),
         "one_layer": kv_heads,
@@ -266,8 +266,6 @@ def _percent(row: dict[str, Any] | None) -> str:
 
 def main() -> None:
     """Read the command line, measure, show, write."""
-    from benchmarks.accuracy import numbers
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=["validation", "test"], default="validation")
     parser.add_argument("--seeds", type=numbers, default=numbers("0-9"))
