@@ -38,9 +38,8 @@ def path_table(result: dict[str, Any]) -> str:
     ]
     for row in result["first_token"]:
         what = f"first token over {row['minutes']} min ({row['chunks']} chunks)"
-        stock = row["stock_ms"]
-        alone = f"{stock} ms" if stock is not None else "not run"
-        lines.append(f"| {what} | {row['longwatch_ms']} ms | {alone} |")
+        ours, alone = row["longwatch_ms"], row["stock_ms"]
+        lines.append(f"| {what} | {ours} ms | {alone} ms |")
     lines += [
         "",
         "| per chunk | tokens | bytes |",
