@@ -28,7 +28,7 @@ from training.split import start_of
 AGES = {"now": 8.0, "1min": 90.0, "10min": 900.0, "1h": 5400.0, "3h": float("inf")}
 WHOLE = "whole"  # the age of a question about no one moment: was it there, how many
 _AGELESS = (QuestionType.NOT_SEEN, QuestionType.COUNT, QuestionType.NOW)
-_SEARCH_S = 3600.0
+_SEARCH_S, _SEARCHES = 3600.0, 48  # from four chunks on one search is enough
 _TRIES = 20
 
 
@@ -73,15 +73,20 @@ def pace_for(chunks: int) -> float:
 
 
 def take_of(seed: int, chunks: int) -> Take:
-    """Choose the stretch of a world that a stream of so many chunks shows."""
+    """Choose the stretch of a world that a stream of so many chunks shows.
+
+    Raises:
+        ValueError: None of that length has in it what is asked about.
+    """
     world = World(seed, pace_for(chunks))
     end_s = start_of(seed) + chunks * CHUNK_S
-    while True:
+    for _ in range(_SEARCHES):
         for visit in reversed(world.visits(end_s - _SEARCH_S, end_s)):
             take = _ending_at(visit, world, chunks)
             if take is not None:
                 return take
         end_s -= _SEARCH_S
+    raise ValueError(f"{chunks} chunks are too few to ask about")
 
 
 def _ending_at(visit: Visit, world: World, chunks: int) -> Take | None:

@@ -24,6 +24,14 @@ def test_longer_streams_are_slower() -> None:
         pace_for(4000)
 
 
+def test_a_stream_too_short_for_a_visit_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.streams._SEARCHES", 2)
+    with pytest.raises(ValueError, match="too few to ask about"):
+        take_of(Split.VALIDATION.world(0), 1)
+
+
 @pytest.mark.parametrize(("chunks", "oldest"), [(32, 2), (1024, 3), (2700, 4)])
 def test_every_age_is_asked_about(chunks: int, oldest: int) -> None:
     ages: Counter[str] = Counter()
