@@ -50,20 +50,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         ValueError: What was cut off was measured of something else.
     """
     model = load_model(ModelSettings(name=arguments.model, device=arguments.device))
-    environment = describe()
-    facts = {
-        "command": "python -m benchmarks.accuracy",
-        "split": arguments.split,
-        "model": model.name,
-        "fingerprint": model.fingerprint,
-        "device": str(model.device),
-        **asdict(setup_of(arguments)),
-        "top_k": list(TOP_K),
-        "contexts": sorted(arguments.contexts),
-        "types": sorted(arguments.types),
-        "each": arguments.each,
-        "chunk_s": CHUNK_S,
-    }
+    environment, facts = describe(), facts_of(model, arguments)
     worlds = [world_of(arguments.split, seed) for seed in arguments.seeds]
     worlds = list(dict.fromkeys(worlds))
     due = [(world, chunks) for chunks in arguments.chunks for world in worlds]
@@ -85,6 +72,25 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             target.write_text(json.dumps(result, indent=1) + "\n")
             partial.remove()
     return result
+
+
+def facts_of(
+    model: VisionLanguageModel, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Give what is measured: streams of the same facts stand in one result."""
+    return {
+        "command": "python -m benchmarks.accuracy",
+        "split": arguments.split,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "device": str(model.device),
+        **asdict(setup_of(arguments)),
+        "top_k": list(TOP_K),
+        "contexts": sorted(arguments.contexts),
+        "types": sorted(arguments.types),
+        "each": arguments.each,
+        "chunk_s": CHUNK_S,
+    }
 
 
 async def run_streams(

@@ -184,15 +184,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     benchmark = BENCHMARKS[arguments.dataset]
     videos = by_video(benchmark.load(arguments.root), arguments.limit)
-    view = ViewSettings(
-        fps=arguments.fps,
-        chunk_frames=arguments.chunk_frames,
-        context_chunks=arguments.context_chunks,
-        context_tokens=arguments.context_tokens,
-        newest=MEMORY.newest_chunks,
-        full_tokens=arguments.full_tokens,
-        top_k=tuple(arguments.k),
-    )
+    view = view_of(arguments)
     settings = ModelSettings(name=arguments.model, max_pixels=arguments.max_pixels)
     model = load_model(settings)
     result: dict[str, Any] = {
@@ -220,6 +212,19 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     asyncio.run(ask_all(model, videos, view, add))
     return result
+
+
+def view_of(arguments: argparse.Namespace) -> ViewSettings:
+    """Give how videos are watched and read."""
+    return ViewSettings(
+        fps=arguments.fps,
+        chunk_frames=arguments.chunk_frames,
+        context_chunks=arguments.context_chunks,
+        context_tokens=arguments.context_tokens,
+        newest=MEMORY.newest_chunks,
+        full_tokens=arguments.full_tokens,
+        top_k=tuple(arguments.k),
+    )
 
 
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
