@@ -19,6 +19,7 @@ from agent.config import Config
 from agent.messages import Question
 from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
+from agent.prefill_queue import PrefillQueue
 from agent.progress import Progress
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
@@ -123,11 +124,12 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
 
 async def run(agent: Agent, stop: asyncio.Event) -> None:
     """Watch and answer until `stop` is set."""
-    context_chunks = agent.config.model.context_chunks
+    settings, store = agent.config.model, agent.store
+    queue = PrefillQueue(
+        agent.thread, agent.model, agent.sink, store.bilevel, settings.prefill_tokens
+    )
     watchers = [
-        Watcher(
-            source, agent.model, agent.sink, agent.thread, agent.store, context_chunks
-        )
+        Watcher(source, queue, store, settings.context_chunks)
         for source in agent.sources.values()
     ]
     try:

@@ -125,6 +125,11 @@ class ModelConfig(Section):
         le=64,
         description="chunks before it that a chunk is prefilled against",
     )
+    prefill_tokens: int = Field(
+        default=8192,
+        ge=1,
+        description="most visual tokens of cameras' chunks prefilled side by side",
+    )
     max_new_tokens: int = Field(
         default=64, ge=1, le=8192, description="most tokens of an answer"
     )

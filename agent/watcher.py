@@ -2,17 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import partial
 
-from agent.vlm.model import VisionLanguageModel
-from agent.worker import ModelThread, Priority
-from ingest.frame import FrameChunk
+from agent.prefill_queue import Prefilled, PrefillQueue
 from ingest.source import CameraSource
-from memory.compression.bilevel import CompressedChunk
-from memory.kv import KV, ChunkId
 from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
@@ -46,22 +40,18 @@ class Watcher:
 
     Attributes:
         source: The camera's chunks of frames.
-        model: The model.
-        sink: KV of the tokens before the first chunk.
-        thread: The thread that owns the model.
+        queue: The chunks of all cameras that wait for the model.
         store: The memory.
         context_chunks: Chunks before this one that a chunk sees, as H-KV.
     """
 
     source: CameraSource
-    model: VisionLanguageModel
-    sink: KV
-    thread: ModelThread
+    queue: PrefillQueue
     store: MemoryStore
     context_chunks: int
     counts: WatchCounts = field(default_factory=WatchCounts)
     _room: asyncio.Semaphore = field(init=False)
-    _in_hand: asyncio.Queue[asyncio.Future[CompressedChunk] | None] = field(init=False)
+    _in_hand: asyncio.Queue[asyncio.Future[Prefilled] | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(IN_FLIGHT)
@@ -83,8 +73,7 @@ class Watcher:
         try:
             async for chunk in self.source:
                 await self._room.acquire()
-                job = partial(self._see, chunk, context)
-                self._in_hand.put_nowait(self.thread.submit(Priority.CHUNK, job))
+                self._in_hand.put_nowait(self.queue.submit(chunk, context))
         finally:
             self._in_hand.put_nowait(None)
 
@@ -99,7 +88,7 @@ class Watcher:
             logger.warning("camera %s: %d chunks or so are lost", self.camera, left)
             raise
 
-    async def _finish(self, prefilled: asyncio.Future[CompressedChunk]) -> None:
+    async def _finish(self, prefilled: asyncio.Future[Prefilled]) -> None:
         """Remember one chunk; one that can't be must not end the cameras."""
         try:
             await self._remember(await prefilled)
@@ -107,21 +96,9 @@ class Watcher:
             self.counts.lost += 1
             logger.warning("camera %s: a chunk is lost: %r", self.camera, exc)
 
-    def _see(self, chunk: FrameChunk, context: deque[KV]) -> CompressedChunk:
-        """Prefill and compress one chunk; runs on the model thread, like all before."""
-        started = time.monotonic()
-        id = ChunkId(
-            chunk.camera, round(chunk.start_s * 1000), round(chunk.end_s * 1000)
-        )
-        compressed = self.store.bilevel.compress_chunk(
-            id, self.model.prefill(chunk, [self.sink, *context])
-        )
-        context.append(compressed.memory.high)
-        self.counts.prefill_ms = (time.monotonic() - started) * 1000
-        return compressed
-
-    async def _remember(self, chunk: CompressedChunk) -> None:
-        id, counts = chunk.memory.id, self.counts
+    async def _remember(self, prefilled: Prefilled) -> None:
+        chunk, counts = prefilled.compressed, self.counts
+        id = chunk.memory.id
         stored = await self.store.remember(chunk)
         counts.chunks += 1
         counts.tokens_in += chunk.num_tokens
@@ -130,6 +107,7 @@ class Watcher:
         counts.bytes_h += stored.high_bytes
         counts.bytes_l += stored.low_bytes
         counts.spooled += stored.is_spooled
+        counts.prefill_ms = prefilled.prefill_ms
         counts.last_chunk = id.name
         logger.info(
             "remembered %s/%s",

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from agent.answerer import Answerer
 from agent.messages import Question, ReplyTo
+from agent.prefill_queue import PrefillQueue
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import Watcher
@@ -46,6 +47,7 @@ SETUP = Setup(  # of the figures in the README
     LevelSettings("novelty", 16), LevelSettings("value_norm", 2)
 )
 CONTEXT_CHUNKS = 1
+PREFILL_TOKENS = 8192  # as configured; one camera never shares a batch
 LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=1 << 20)
 QUESTION = "What colour was the car with number #47?"
 TTFT_REPEATS = 5
@@ -72,7 +74,8 @@ async def ingest(
     """
     async with CameraSource(settings) as source:
         sink = model.prefill_sink()
-        watcher = Watcher(source, model, sink, thread, store, CONTEXT_CHUNKS)
+        queue = PrefillQueue(thread, model, sink, store.bilevel, PREFILL_TOKENS)
+        watcher = Watcher(source, queue, store, CONTEXT_CHUNKS)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watcher.watch())
             tasks.create_task(watcher.archive())

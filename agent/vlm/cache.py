@@ -1,4 +1,4 @@
-"""A transformers cache over a composed `MixedCache`, without copying it.
+"""A transformers cache over composed `MixedCache`s, without copying them.
 
 A stock `DynamicCache` concatenates, so each decoded token copies the whole cache; here
 a token is written into the room behind it.
@@ -10,15 +10,13 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
-from memory.rehydration import MixedCache
-
 
 class _Layer(DynamicLayer):
-    """One layer's view of a mixed cache; appends in place."""
+    """One layer of a batch of mixed caches; appends in place."""
 
     def __init__(self, keys: Tensor, values: Tensor, num_tokens: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers' own
-        self._keys, self._values = keys[None], values[None]  # (1, H, capacity, D)
+        self._keys, self._values = keys, values  # (B, H, capacity, D)
         self.dtype, self.device = keys.dtype, keys.device
         self._show(num_tokens)
         self.is_initialized = True
@@ -26,7 +24,7 @@ class _Layer(DynamicLayer):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Write (1, H, S, D) behind what is there and give back all of it."""
+        """Write (B, H, S, D) behind what is there and give back all of it."""
         start = self.get_seq_length()
         end = start + key_states.shape[2]
         if end > self._keys.shape[2]:
@@ -43,13 +41,19 @@ class _Layer(DynamicLayer):
 
     def _show(self, num_tokens: int) -> tuple[Tensor, Tensor]:
         self._num_tokens = num_tokens
-        keys = self._keys[:, :, :num_tokens]  # (1, H, S, D)
-        values = self._values[:, :, :num_tokens]  # (1, H, S, D)
+        keys = self._keys[:, :, :num_tokens]  # (B, H, S, D)
+        values = self._values[:, :, :num_tokens]  # (B, H, S, D)
         self.keys, self.values = keys, values
         return keys, values
 
 
-def as_transformers_cache(mixed: MixedCache) -> Cache:
-    """Wrap a mixed cache; what a model adds is written into `mixed`'s own tensors."""
-    layers = zip(mixed.keys, mixed.values, strict=True)
-    return Cache(layers=[_Layer(k, v, mixed.num_tokens) for k, v in layers])
+def as_transformers_cache(keys: Tensor, values: Tensor, num_tokens: int) -> Cache:
+    """Wrap keys and values; what a model adds is written into these very tensors.
+
+    Args:
+        keys: Post-RoPE, (L, B, H, capacity, D), of B readers.
+        values: (L, B, H, capacity, D).
+        num_tokens: Tokens filled, of every reader alike.
+    """
+    layers = zip(keys, values, strict=True)
+    return Cache(layers=[_Layer(k, v, num_tokens) for k, v in layers])

@@ -4,6 +4,7 @@ A family says how frames are prepared, how its vision tower is asked, and how a 
 written down as tokens and positions. It holds no state: weights and settings are given.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -20,15 +21,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a vision tower made of a chunk.
+    """What a vision tower made of chunks.
 
     Attributes:
         outputs: As the stock class takes it back (`mm_encoder_outputs`).
-        features: The features of the visual tokens, (V, F).
+        features: The features of each chunk's visual tokens, (V, F).
     """
 
     outputs: dict[str, Any]
-    features: Tensor
+    features: Sequence[Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,14 @@ class Family(Protocol[S]):
             by: How they are prepared.
         """
 
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: S) -> Seen:
-        """Run the vision tower over frames, RGB, (N, height, width, 3)."""
+    def see(self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: S) -> Seen:
+        """Run the vision tower over chunks of as many frames each.
+
+        Args:
+            module: The stock class.
+            chunks: Frames of each, RGB, (N, height, width, 3).
+            by: How they are prepared.
+        """
 
     def lay_out(
         self,

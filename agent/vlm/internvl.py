@@ -4,9 +4,11 @@ The library numbers frames, `Frame1: `; a camera's would count without end, so a
 is told the time of day in that place.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -38,11 +40,15 @@ class InternVL3:
         side = int(patches * config.downsample_ratio)
         return frames[0], side, side
 
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: SquareSettings) -> Seen:
+    def see(
+        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+    ) -> Seen:
         """Run the vision tower."""
-        frames = square(pixels, by).to(module.device, module.dtype)
+        frames = torch.cat([square(pixels, by) for pixels in chunks])
+        frames = frames.to(module.device, module.dtype)
         seen = module.model.get_image_features(frames, return_dict=True)
-        return Seen({"image": seen}, seen.pooler_output.flatten(0, 1))
+        each = seen.pooler_output.chunk(len(chunks))  # (N, P, F) of each
+        return Seen({"image": seen}, [part.flatten(0, 1) for part in each])
 
     def lay_out(
         self,

@@ -10,23 +10,37 @@ from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChunkLayout:
-    """The tokens of a chunk and where they stand.
+class TokenRun:
+    """Tokens and where they stand.
 
     Attributes:
         token_ids: (S,), int64.
-        positions: From the chunk's start, (3, S), float32: time, height, width; the
+        positions: From the run's start, (3, S), float32: time, height, width; the
             same three times in a family whose positions have one row.
-        span: Positions the chunk takes.
+        span: Positions the run takes.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    span: int
+
+    @classmethod
+    def of_text(cls, token_ids: Tensor) -> "TokenRun":
+        """Stand text token behind token."""
+        return cls(token_ids, text_positions(0, len(token_ids)), len(token_ids))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkLayout(TokenRun):
+    """The tokens of a chunk and where they stand.
+
+    Attributes:
         visual_tokens: Indices of the visual tokens, (V,), int64.
         pinned_tokens: Indices of the first time stamp's tokens, (P,), int64.
         summaries: Indices of each set of summary tokens, int64; none unless the model
             was trained to write them (`summary_token_ids` in its configuration).
     """
 
-    token_ids: Tensor
-    positions: Tensor
-    span: int
     visual_tokens: Tensor
     pinned_tokens: Tensor
     summaries: tuple[Tensor, ...] = ()

@@ -5,9 +5,11 @@ a visual token; so does each chunk here.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -41,11 +43,14 @@ class LlavaOneVision:
         side = math.ceil(by.side // config.vision_config.patch_size / 2)
         return frames[0], side, side
 
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: SquareSettings) -> Seen:
+    def see(
+        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+    ) -> Seen:
         """Run the vision tower; the newline is no feature of a frame."""
-        video = square(pixels, by)[None].to(module.device, module.dtype)
+        video = torch.stack([square(pixels, by) for pixels in chunks])
+        video = video.to(module.device, module.dtype)
         seen = module.model.get_video_features(video, return_dict=True)
-        return Seen({"video": seen}, seen.pooler_output[0, :-1])
+        return Seen({"video": seen}, seen.pooler_output[:, :-1])
 
     def lay_out(
         self,

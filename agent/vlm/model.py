@@ -7,6 +7,7 @@ that `rope_deltas` is never read, and every call owns the cache it runs over.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -14,36 +15,20 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedTokenizerBase
 
+from agent.vlm.batch import Batch
 from agent.vlm.cache import as_transformers_cache
 from agent.vlm.families import family_of
 from agent.vlm.family import Family
-from agent.vlm.layout import text_positions
+from agent.vlm.layout import TokenRun
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
+from agent.vlm.rotary import ModelRotary
 from agent.vlm.squares import SquareSettings
 from ingest.frame import FrameChunk
 from memory.kv import KV, ChunkKV
 from memory.rehydration import MixedCache, compose
 from memory.relevance import IndexHeads
 from memory.rope import unrotate
-
-
-class ModelRotary:
-    """The model's own rotary module, asked in float32."""
-
-    def __init__(self, module: nn.Module, position_rows: int) -> None:
-        self._module, self._position_rows = module, position_rows
-        self.scaling = float(getattr(module, "attention_scaling", 1.0))
-
-    def cos_sin(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Give cos and sin, each (S, D) float32, for positions (3, S)."""
-        like = torch.empty(0, dtype=torch.float32, device=positions.device)
-        cos, sin = self._module(like, self.position_ids(positions))  # (1, S, D)
-        return cos[0], sin[0]
-
-    def position_ids(self, positions: Tensor) -> Tensor:
-        """Give positions (3, S) as the stock class takes them: (3, 1, S) or (1, S)."""
-        return positions[:, None] if self._position_rows == 3 else positions[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +105,16 @@ class VisionLanguageModel:
     @torch.inference_mode()
     def prefill_sink(self) -> KV:
         """Run the tokens before the first chunk, the system prompt: the sink tokens."""
-        ids = self.tokenize(self.prompt.before)
-        return self._prefill(
-            ids, text_positions(0, len(ids)), len(ids), self._empty(ids)
-        )
+        run = TokenRun.of_text(self.tokenize(self.prompt.before))
+        return self._prefill([run], [self._empty(len(run.token_ids))])[0]
 
     @torch.inference_mode()
     def prefill_text(self, text: str, context: Sequence[KV]) -> KV:
         """Run a chunk of text once; as `prefill`, without a picture."""
-        ids = self.tokenize(text)
-        cache = compose(context, self.rotary, room=len(ids))
-        return self._prefill(ids, text_positions(0, len(ids)), len(ids), cache)
+        run = TokenRun.of_text(self.tokenize(text))
+        cache = compose(context, self.rotary, room=len(run.token_ids))
+        return self._prefill([run], [cache])[0]
 
-    @torch.inference_mode()
     def prefill(self, chunk: FrameChunk, context: Sequence[KV]) -> ChunkKV:
         """Run a chunk of frames once.
 
@@ -140,23 +122,52 @@ class VisionLanguageModel:
             chunk: The frames.
             context: What the chunk sees: the sink, then KV of chunks before it.
         """
+        return self.prefill_batch([chunk], [context])[0]
+
+    def num_visual_tokens(self, chunk: FrameChunk) -> int:
+        """Give the visual tokens of a chunk, before it is run."""
+        frames = chunk.pixels.shape[:3]
+        return prod(self.family.visual_grid(frames, self.module.config, self.patches))
+
+    @torch.inference_mode()
+    def prefill_batch(
+        self, chunks: Sequence[FrameChunk], contexts: Sequence[Sequence[KV]]
+    ) -> list[ChunkKV]:
+        """Run chunks side by side, each as if alone.
+
+        Args:
+            chunks: The frames; as many in each.
+            contexts: What each chunk sees, as many tokens each.
+
+        Raises:
+            ValueError: The contexts are not of the same length.
+        """
         family, config = self.family, self.module.config
-        count, height, width, _ = chunk.pixels.shape
-        grid = family.visual_grid((count, height, width), config, self.patches)
-        layout = family.lay_out(chunk.times_s, grid, config, self.tokenizer)
-        seen = family.see(self.module, chunk.pixels, self.patches)
-        cache = compose(context, self.rotary, room=len(layout.token_ids))
-        kv = self._prefill(
-            layout.token_ids, layout.positions, layout.span, cache, seen.outputs
-        )
-        return ChunkKV(
-            kv,
-            layout.visual_tokens.to(self.device),
-            seen.features,
-            grid,
-            layout.pinned_tokens.to(self.device),
-            tuple(places.to(self.device) for places in layout.summaries),
-        )
+        grids = [
+            family.visual_grid(chunk.pixels.shape[:3], config, self.patches)
+            for chunk in chunks
+        ]
+        layouts = [
+            family.lay_out(chunk.times_s, grid, config, self.tokenizer)
+            for chunk, grid in zip(chunks, grids, strict=True)
+        ]
+        seen = family.see(self.module, [c.pixels for c in chunks], self.patches)
+        room = max(len(layout.token_ids) for layout in layouts)
+        caches = [compose(context, self.rotary, room=room) for context in contexts]
+        runs = self._prefill(layouts, caches, seen.outputs)
+        return [
+            ChunkKV(
+                kv,
+                layout.visual_tokens.to(self.device),
+                features,
+                grid,
+                layout.pinned_tokens.to(self.device),
+                tuple(places.to(self.device) for places in layout.summaries),
+            )
+            for kv, layout, features, grid in zip(
+                runs, layouts, seen.features, grids, strict=True
+            )
+        ]
 
     @torch.inference_mode()
     def question_queries(self, question: str, sink: KV) -> Tensor:
@@ -205,60 +216,51 @@ class VisionLanguageModel:
         Returns:
             Logits, (vocabulary,), float32.
         """
-        hidden = self._run(cache, ids, text_positions(0, len(ids)), len(ids))
+        run = TokenRun.of_text(ids)
+        hidden = self._run(Batch.of([cache], [run]))
+        cache.num_tokens += len(ids)
+        cache.next_position += run.span
         logits: Tensor = self.module.lm_head(hidden[0, -1])
         return logits.float()
 
-    def _empty(self, ids: Tensor) -> MixedCache:
+    def _empty(self, room: int) -> MixedCache:
         text = text_config(self.module.config)
-        shape = (
-            text.num_hidden_layers,
-            text.num_key_value_heads,
-            len(ids),
-            text.head_dim,
-        )
+        shape = (text.num_hidden_layers, text.num_key_value_heads, room, text.head_dim)
         keys = torch.empty(shape, dtype=self.module.dtype, device=self.device)
         return MixedCache(keys, torch.empty_like(keys), 0, 0)
 
     def _prefill(
         self,
-        ids: Tensor,
-        positions: Tensor,
-        span: int,
-        cache: MixedCache,
+        runs: Sequence[TokenRun],
+        caches: Sequence[MixedCache],
         seen: dict[str, Any] | None = None,
-    ) -> KV:
-        """Run tokens over a cache and take their KV out of it again, pre-RoPE."""
-        before, start = cache.num_tokens, cache.next_position
-        self._run(cache, ids, positions, span, seen)
-        cos, sin = self.rotary.cos_sin((positions + start).to(self.device))  # (S, D)
-        keys = cache.keys[:, :, before : cache.num_tokens]  # (L, H, S, D)
-        values = cache.values[:, :, before : cache.num_tokens]
-        placed = positions.to(self.device).expand(len(keys), -1, -1)  # (L, 3, S)
-        plain = unrotate(keys, cos, sin, self.rotary.scaling)
-        return KV(plain, values.clone(), placed.contiguous(), span)
+    ) -> list[KV]:
+        """Run tokens over caches that end here; give the KV of each run, pre-RoPE."""
+        batch = Batch.of(caches, runs)
+        self._run(batch, seen)
+        found = []
+        for reader, (run, cache) in enumerate(zip(runs, caches, strict=True)):
+            placed = run.positions.to(self.device)  # (3, S)
+            cos, sin = self.rotary.cos_sin(placed + cache.next_position)  # (S, D)
+            keys, values = batch.added(reader, len(run.token_ids))  # (L, H, S, D)
+            plain = unrotate(keys, cos, sin, self.rotary.scaling)
+            positions = placed.expand(len(keys), -1, -1).contiguous()  # (L, 3, S)
+            found.append(KV(plain, values.clone(), positions, run.span))
+        return found
 
-    def _run(
-        self,
-        cache: MixedCache,
-        ids: Tensor,
-        positions: Tensor,
-        span: int,
-        seen: dict[str, Any] | None = None,
-    ) -> Tensor:
-        """Run tokens whose positions count from the cache's end; give hidden states."""
-        placed = self.rotary.position_ids(positions + cache.next_position)
-        device = cache.keys.device  # the model's; asking it walks all its weights
+    def _run(self, batch: Batch, seen: dict[str, Any] | None = None) -> Tensor:
+        """Run tokens behind their caches; give hidden states, (B, S, hidden)."""
+        device = batch.keys.device  # the model's; asking it walks all its weights
         out = self.module.model(
-            input_ids=ids[None].to(device),
-            position_ids=placed.to(device),
-            past_key_values=as_transformers_cache(cache),
+            input_ids=batch.token_ids.to(device),
+            position_ids=self.rotary.position_ids(batch.positions).to(device),
+            past_key_values=as_transformers_cache(
+                batch.keys, batch.values, batch.num_tokens
+            ),
             use_cache=True,
             mm_encoder_outputs=seen,
         )
-        cache.num_tokens += len(ids)
-        cache.next_position += span
-        hidden: Tensor = out.last_hidden_state  # (1, S, hidden)
+        hidden: Tensor = out.last_hidden_state
         return hidden
 
     @contextmanager

@@ -1,5 +1,6 @@
 """The vision towers that read patches: Qwen2.5-VL's and Qwen3-VL's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,20 @@ class PatchTower:
         """Give the grid of merged patches."""
         return by.grid(*frames)
 
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: PatchSettings) -> Seen:
-        """Run the vision tower over frames, RGB, (N, height, width, 3)."""
-        patches, grid = patchify(pixels, by)  # (P, C)
+    def see(
+        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: PatchSettings
+    ) -> Seen:
+        """Run the vision tower over packed chunks: none sees another.
+
+        Args:
+            module: The stock class.
+            chunks: Frames of each, RGB, (N, height, width, 3).
+            by: How they are prepared.
+        """
+        packed, grids = zip(*(patchify(pixels, by) for pixels in chunks), strict=True)
         seen = module.model.get_video_features(
-            patches.to(module.device, module.dtype),
-            torch.tensor([grid], device=module.device),
+            torch.cat(packed).to(module.device, module.dtype),  # (P, C)
+            torch.tensor(grids, device=module.device),
             return_dict=True,
         )
-        features = torch.cat(seen.pooler_output)  # (V, F)
-        return Seen({"video": seen}, features)
+        return Seen({"video": seen}, seen.pooler_output)

@@ -6,9 +6,11 @@ sentence that the library puts before a video, with its number of frames and its
 is left out: a stream has neither.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 from transformers.models.smolvlm.processing_smolvlm import (
@@ -46,11 +48,14 @@ class SmolVLM2:
         side = by.side // config.vision_config.patch_size // config.scale_factor
         return frames[0], side, side
 
-    def see(self, module: Any, pixels: NDArray[np.uint8], by: SquareSettings) -> Seen:
+    def see(
+        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+    ) -> Seen:
         """Run the vision tower."""
-        frames = square(pixels, by)[None].to(module.device, module.dtype)
+        frames = torch.stack([square(pixels, by) for pixels in chunks])
+        frames = frames.to(module.device, module.dtype)
         seen = module.model.get_image_features(frames, return_dict=True)
-        return Seen({"image": seen}, seen.pooler_output[0])
+        return Seen({"image": seen}, seen.pooler_output)
 
     def lay_out(
         self,

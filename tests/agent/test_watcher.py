@@ -7,6 +7,7 @@ import pytest
 from servers import RedisServer
 from tiny_model import make_chunks
 
+from agent.prefill_queue import PrefillQueue
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import IN_FLIGHT, Watcher
 from agent.worker import ModelThread, Priority
@@ -59,7 +60,9 @@ def new_watcher(
     thread: ModelThread,
     store: MemoryStore,
 ) -> Watcher:
-    return Watcher(source, model, model.prefill_sink(), thread, store, 1)
+    sink = model.prefill_sink()
+    queue = PrefillQueue(thread, model, sink, store.bilevel, 1024)
+    return Watcher(source, queue, store, 1)
 
 
 async def test_every_chunk_of_a_camera_that_ends_is_remembered(
