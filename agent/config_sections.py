@@ -149,8 +149,8 @@ class MemoryConfig(Section):
     low_factor: int = Field(
         default=2, ge=1, le=1024, description="tokens in / tokens kept, in L-KV"
     )
-    high_method: Method = Field(default="value_norm", description="how H-KV is chosen")
-    low_method: Method = Field(default="value_norm", description="how L-KV is chosen")
+    high_method: Method = Field(default="novelty", description="how H-KV is chosen")
+    low_method: Method = Field(default="novelty", description="how L-KV is chosen")
     resident_tokens: int = Field(
         default=65536,
         ge=256,

@@ -16,15 +16,19 @@ from itertools import pairwise, zip_longest
 
 import torch
 
+from agent.config_sections import MemoryConfig
 from agent.vlm.model import VisionLanguageModel
+from benchmarks.frames import frames_of
 from ingest.simulation.questions import Question, Window
 from memory.compression.bilevel import METHODS, LevelSettings
 from memory.kv import KV, ChunkKV, ChunkMemory
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.relevance import score_chunks
 
-HIGH, LOW = LevelSettings("value_norm", 16), LevelSettings("value_norm", 2)
-NEWEST = 1
+_USUAL = MemoryConfig()
+HIGH = LevelSettings(_USUAL.high_method, _USUAL.high_factor)
+LOW = LevelSettings(_USUAL.low_method, _USUAL.low_factor)
+NEWEST = _USUAL.newest_chunks
 UNBOUNDED = 1 << 30
 TOP_K = (1, 2, 4)
 SHOWN_FACTORS = (8, 16, 32)  # of H-KV alone
@@ -44,7 +48,7 @@ class Setup:
 
     high: LevelSettings = HIGH
     low: LevelSettings = LOW
-    index_keys: int = 16
+    index_keys: int = _USUAL.index_keys
     context_chunks: int = 0
 
 
@@ -186,16 +190,17 @@ def level(stream: Stream, settings: LevelSettings) -> list[KV]:
 
 
 def recent(stream: Stream, tokens: int) -> list[KV]:
-    """Read the newest chunks only, uncompressed, as many as fit and at least one."""
-    count = max(1, tokens // stream.wholes[0].kv.num_tokens)
-    return [whole.kv for whole in stream.wholes[-count:]]
+    """Read the newest frames only, uncompressed, as many as fit and at least one."""
+    frames = frames_of(stream.wholes)
+    return frames[-max(1, tokens // frames[0].num_tokens) :]
 
 
 def uniform(stream: Stream, tokens: int) -> list[KV]:
-    """Read chunks spread evenly over the stream, uncompressed, as many as fit."""
-    count = max(1, tokens // stream.wholes[0].kv.num_tokens)
-    places = torch.linspace(0, len(stream.wholes) - 1, count).round().int().tolist()
-    return [stream.wholes[place].kv for place in sorted(set(places))]
+    """Read frames spread evenly over the stream, uncompressed, as many as fit."""
+    frames = frames_of(stream.wholes)
+    count = min(max(1, tokens // frames[0].num_tokens), len(frames))
+    places = torch.linspace(0, len(frames) - 1, count).round().int().tolist()
+    return [frames[place] for place in places]
 
 
 def flat(stream: Stream, tokens: int) -> list[KV]:

@@ -37,15 +37,12 @@ from benchmarks.stock import stock_first_token
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
-from memory.compression.bilevel import LevelSettings
 from memory.kv import KV
 from memory.recall import RecallLimits
 from memory.resident import ResidentMemory
 from memory.store import MemoryStore
 
-SETUP = Setup(  # of the figures in the README
-    LevelSettings("novelty", 16), LevelSettings("value_norm", 2)
-)
+SETUP = Setup()
 CONTEXT_CHUNKS = 1
 PREFILL_TOKENS = 8192  # as configured; one camera never shares a batch
 LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=1 << 20)

@@ -14,7 +14,8 @@ from torch import Tensor
 from agent.calibration.run import every_head
 from agent.vlm.model import VisionLanguageModel, text_config
 from benchmarks.contexts import Stream
-from memory.kv import KV, ChunkKV
+from benchmarks.frames import frames_of
+from memory.kv import KV
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +33,7 @@ class Frames:
     @classmethod
     def of(cls, stream: Stream) -> "Frames":
         """Cut a stream."""
-        kv = [frame for whole in stream.wholes for frame in split_frames(whole)]
+        kv = frames_of(stream.wholes)
         return cls(kv, torch.stack([f.keys.float().mean(dim=2) for f in kv]))
 
     def read(self, queries: Tensor, tokens: int) -> list[KV]:
@@ -55,21 +56,6 @@ def all_queries(model: VisionLanguageModel, text: str, sink: KV) -> Tensor:
     every = model.with_heads(every_head(model)).question_queries(text, sink)
     layers = text_config(model.module.config).num_hidden_layers
     return every.unflatten(0, (layers, -1))
-
-
-def split_frames(whole: ChunkKV) -> list[KV]:
-    """Cut a chunk's KV into its temporal patches, each with its stamp and markers."""
-    count = whole.grid[0]
-    size = whole.kv.num_tokens // count
-    parts = []
-    for number in range(count):
-        part = slice(number * size, (number + 1) * size)
-        positions = whole.kv.positions[:, :, part]
-        start = positions[:, :1, :1]
-        span = whole.kv.span // count
-        keys, values = whole.kv.keys[:, :, part], whole.kv.values[:, :, part]
-        parts.append(KV(keys, values, positions - start, span))
-    return parts
 
 
 def _layered(frames: Sequence[KV], chosen: Tensor) -> KV:

@@ -4,9 +4,10 @@ from tiny_model import make_chunks, make_model
 
 from benchmarks import contexts, rekv
 from benchmarks.contexts import Asked, Label, Setup, Stream
+from benchmarks.frames import split_frames
 from ingest.simulation.questions import Question, QuestionType
 from memory.compression.bilevel import BiLevel
-from memory.kv import ChunkId, Level
+from memory.kv import KV, ChunkId, Level
 from memory.rehydration import compose
 
 QUESTION = "where was #47 ?"
@@ -27,7 +28,7 @@ def stream() -> Stream:
 
 def test_a_chunk_cut_into_frames_composes_to_the_chunk(stream: Stream) -> None:
     whole = stream.wholes[0]
-    cut = compose([stream.sink, *rekv.split_frames(whole)], stream.model.rotary, room=0)
+    cut = compose([stream.sink, *split_frames(whole)], stream.model.rotary, room=0)
     uncut = compose([stream.sink, whole.kv], stream.model.rotary, room=0)
     torch.testing.assert_close(cut.keys, uncut.keys)
     assert torch.equal(cut.values, uncut.values)
@@ -43,7 +44,28 @@ def test_controls_of_equal_cost_keep_to_the_tokens_of_the_mix(stream: Stream) ->
         contexts.flat(stream, tokens),
         rekv.Frames.of(stream).read(queries, tokens),
     ):
-        assert 0.75 * tokens <= sum(run.num_tokens for run in runs) <= 1.05 * tokens
+        assert 0.85 * tokens <= sum(run.num_tokens for run in runs) <= 1.05 * tokens
+
+
+def times_of(stream: Stream, runs: list[KV]) -> list[tuple[int, int]]:
+    """Find which frames, (chunk, number), runs are."""
+    cut = {
+        (chunk, number): frame
+        for chunk, whole in enumerate(stream.wholes)
+        for number, frame in enumerate(split_frames(whole))
+    }
+    return [
+        next(at for at, frame in cut.items() if torch.equal(frame.keys, run.keys))
+        for run in runs
+    ]
+
+
+def test_recent_is_the_newest_frames_and_uniform_is_spread(stream: Stream) -> None:
+    tokens = 6 * split_frames(stream.wholes[0])[0].num_tokens
+    newest = times_of(stream, contexts.recent(stream, tokens))
+    assert newest == [(2, 2), (2, 3), (3, 0), (3, 1), (3, 2), (3, 3)]
+    spread = times_of(stream, contexts.uniform(stream, tokens))
+    assert spread == [(0, 0), (0, 3), (1, 2), (2, 1), (3, 0), (3, 3)]
 
 
 def test_flat_compression_costs_exactly_what_the_mix_does(stream: Stream) -> None:
