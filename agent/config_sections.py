@@ -172,7 +172,7 @@ class MemoryConfig(Section):
         description="newest chunks a question always reads as L-KV",
     )
     index_keys: int = Field(
-        default=16,
+        default=8,
         ge=1,
         le=4096,
         description="keys per chunk and head that relevance uses",
