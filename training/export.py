@@ -12,7 +12,7 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from agent.vlm.builtin import PATCHES
+from agent.vlm.builtin import PATCHES, PROCESSOR
 
 
 def export(
@@ -31,8 +31,30 @@ def export(
     nn.Module.to(small, torch.bfloat16)
     small.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    facts = {
-        "image_processor_type": "Qwen2VLImageProcessor",
+    _write(folder / "preprocessor_config.json", _image_facts())
+    _write(folder / "video_preprocessor_config.json", _video_facts())
+
+
+def _image_facts() -> dict[str, object]:
+    return {"image_processor_type": "Qwen2VLImageProcessor", **_patch_facts()}
+
+
+def _video_facts() -> dict[str, object]:
+    """Give what the library's video processor reads.
+
+    It shares `size` out among all frames of a video, unless each has its own cap.
+    """
+    return {
+        "video_processor_type": "Qwen3VLVideoProcessor",
+        **_patch_facts(),
+        "cap_pixels_per_frame": True,
+        "max_video_tokens": PATCHES.max_pixels // (PATCHES.patch * PATCHES.merge) ** 2,
+    }
+
+
+def _patch_facts() -> dict[str, object]:
+    return {
+        "processor_class": PROCESSOR,
         "patch_size": PATCHES.patch,
         "temporal_patch_size": PATCHES.temporal_patch,
         "merge_size": PATCHES.merge,
@@ -43,7 +65,6 @@ def export(
             "longest_edge": PATCHES.max_pixels,
         },
     }
-    _write(folder / "preprocessor_config.json", facts)
 
 
 def _write(path: Path, facts: object) -> None:

@@ -21,6 +21,7 @@ from agent.vlm.preprocessing import PatchSettings
 
 NAME = "builtin"
 SEED = 0
+PROCESSOR = "Qwen3VLProcessor"
 PATCHES = PatchSettings(
     patch=8,
     temporal_patch=2,
@@ -45,9 +46,19 @@ _SPECIAL = (
 )
 SUMMARY_TOKENS = tuple(f"<|summary_{number}|>" for number in range(9))
 _WORDS = Path(__file__).with_name("builtin_words.txt")
+_VISION = "<|vision_start|><|{}_pad|><|vision_end|>"
 _TEMPLATE = (
     "{% for message in messages %}"
-    "<|im_start|>{{ message['role'] }} {{ message['content'] }}<|im_end|>"
+    "<|im_start|>{{ message['role'] }} "
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] in ('image', 'image_url') %}"
+    + _VISION.format("image")
+    + "{% elif part['type'] == 'video' %}"
+    + _VISION.format("video")
+    + "{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}"
+    "<|im_end|>"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
 )
@@ -87,6 +98,7 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
         eos_token="<|im_end|>",
         additional_special_tokens=[*_SPECIAL[2:], *SUMMARY_TOKENS],
         chat_template=_TEMPLATE,
+        processor_class=PROCESSOR,
     )
 
 
