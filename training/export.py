@@ -12,7 +12,7 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from agent.vlm.builtin import PATCHES, PROCESSOR
+from agent.vlm.builtin import FOLDER, PATCHES, PROCESSOR
 
 
 def export(
@@ -20,7 +20,7 @@ def export(
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
 ) -> None:
-    """Write configuration, weights in bfloat16, tokenizer and preprocessing."""
+    """Write configuration, weights in bfloat16, tokenizer, preprocessing and card."""
     folder.mkdir(parents=True, exist_ok=True)
     module.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id,
@@ -33,6 +33,8 @@ def export(
     tokenizer.save_pretrained(folder)
     _write(folder / "preprocessor_config.json", _image_facts())
     _write(folder / "video_preprocessor_config.json", _video_facts())
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _image_facts() -> dict[str, object]:

@@ -61,6 +61,7 @@ def read(path: Path) -> object:
 def test_what_ships_is_what_training_writes(fresh: Path) -> None:
     shipped = {path.name for path in builtin.FOLDER.iterdir()} - {HEADS}
     assert shipped == {path.name for path in fresh.iterdir()}
+    assert "README.md" in shipped
     for name in sorted(shipped - {WEIGHTS}):
         assert read(builtin.FOLDER / name) == read(fresh / name), name
 
