@@ -59,13 +59,15 @@ def make_probes(stream: int, chunks: int) -> list[Probe]:
 
 
 def _holders(question: Question, start_s: float, chunks: int) -> tuple[int, ...]:
-    """Give the chunks whose time overlaps that which holds the answer."""
-    from_s, until_s = question.holds
+    """Give the chunks whose time overlaps one in which the answer is shown."""
     return tuple(
         number
         for number in range(chunks)
-        if start_s + number * CHUNK_S < until_s
-        and start_s + (number + 1) * CHUNK_S > from_s
+        if any(
+            start_s + number * CHUNK_S < until_s
+            and start_s + (number + 1) * CHUNK_S > from_s
+            for from_s, until_s in question.shown
+        )
     )
 
 

@@ -88,8 +88,8 @@ class Question:
         type: What kind of question it is.
         happened: Start and end, UTC, of what is asked about, None if it never happened.
         holds: The time, UTC, whose frames hold the answer.
-        shown: Within that, each time whose frames tell it best; none where the answer
-            is that nothing was there.
+        shown: Each time whose frames tell it best: where it is looked for. None where
+            the answer is that nothing was there.
     """
 
     text: str
@@ -210,7 +210,8 @@ def _ask_by_plate(
         QuestionType.SIDE: (visit.enter_s, full_s + _SIDE_S),
         QuestionType.LEFT_TO: (leave_s - _SIDE_S, leave_s),
     }.get(type, (full_s, leave_s))
-    return Question(text, answer, type, happened, (full_s, leave_s), (shown,))
+    holds = (min(full_s, shown[0]), leave_s)
+    return Question(text, answer, type, happened, holds, (shown,))
 
 
 def _ask_seen(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:

@@ -106,6 +106,8 @@ def test_what_is_asked_by_plate_is_as_written(type: QuestionType, plate: int) ->
         assert question.type is type
         assert question.happened == SEEN[plate]
         assert is_at(question.shown, shown[plate])
+        starts_s = min(shown[plate][0], IN_FULL_VIEW[plate][0])
+        assert question.holds == pytest.approx((starts_s, SEEN[plate][1]))
         assert question.age_s(1060) == 1060 - SEEN[plate][1]
 
 
