@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from agent.vlm.squares import SquareSettings
 from memory.relevance import IndexHeads
 
 LAYOUT_VERSION = 1  # raise when prompt, chunk layout or preprocessing change
+_DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,16 @@ def place_of(settings: ModelSettings) -> tuple[str, torch.dtype]:
     Raises:
         ModelLoadError: The device is not there.
     """
-    has_cuda = torch.cuda.is_available()
+    num_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     device = settings.device
     if device == "auto":
-        device = "cuda" if has_cuda else "cpu"
-    if device != "cpu" and not has_cuda:
-        raise ModelLoadError(settings.name, "no CUDA device is present")
+        device = "cuda" if num_cuda else "cpu"
+    found = _DEVICE.fullmatch(device)
+    if found is None:
+        raise ModelLoadError(settings.name, f"no device {device!a}: auto, cpu or cuda")
+    if device != "cpu" and int(found[1] or 0) >= num_cuda:
+        reason = f"device {device} is not there; CUDA devices here: {num_cuda}"
+        raise ModelLoadError(settings.name, reason)
     dtype = settings.dtype
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"

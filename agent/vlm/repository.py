@@ -52,6 +52,8 @@ class Repository:
             OSError: It is not there.
             ValueError: It is none, or its RoPE or attention can't be kept in memory.
         """
+        if self._is_path and not Path(self.name).is_dir():
+            raise FileNotFoundError("there is no such folder")
         try:
             config = AutoConfig.from_pretrained(self.name, **self._options())
         except StrictDataclassError as exc:
@@ -123,6 +125,11 @@ class Repository:
                 return dict(found)
         names = dict.fromkeys(file for file, _ in _PROCESSOR_FILES)
         raise ValueError(f"it has none of {', '.join(names)}")
+
+    @property
+    def _is_path(self) -> bool:
+        """Tell a path from a repository, which is `owner/name` or a name alone."""
+        return self.name.startswith((".", "~", "/")) or self.name.count("/") > 1
 
     def _json(self, file: str) -> dict[str, Any] | None:
         path = cached_file(

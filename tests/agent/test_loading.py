@@ -1,6 +1,7 @@
 """Loading what `save_pretrained` wrote: as a folder, and as the hub cache keeps it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import torch
 from tiny_families import FACTS, make_family_model, make_pairs, save
 from transformers import AutoModelForImageTextToText
 
+from agent.config_sections import MemoryConfig
 from agent.errors import ModelLoadError
+from agent.model_list import watching_of
+from agent.vlm.catalogue import describe_model
 from agent.vlm.families import FAMILIES
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
@@ -32,6 +36,20 @@ def change(folder: Path, **facts: Any) -> None:
 def first_keys(model: VisionLanguageModel) -> torch.Tensor:
     [chunk] = make_pairs((4,))
     return model.prefill(chunk, [model.prefill_sink()]).kv.keys
+
+
+@pytest.mark.parametrize("name", ["/nope", "./nope", "../nope", "~/nope", "a/b/nope"])
+def test_a_path_that_is_not_there_is_no_repository(name: str) -> None:
+    message = f"can't load model {re.escape(name)}: there is no such folder"
+    with pytest.raises(ModelLoadError, match=message):
+        load_model(settings(name))
+    with pytest.raises(ModelLoadError, match=message):
+        describe_model(settings(name), watching_of(None, MemoryConfig()))
+
+
+def test_a_file_is_no_folder(folder: Path) -> None:
+    with pytest.raises(ModelLoadError, match="no such folder"):
+        load_model(settings(folder / "config.json"))
 
 
 @pytest.fixture

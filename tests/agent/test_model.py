@@ -150,8 +150,24 @@ def test_a_model_that_can_not_be_loaded_is_named(
 def test_cuda_without_a_device_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    with pytest.raises(ModelLoadError, match="CUDA"):
+    with pytest.raises(
+        ModelLoadError, match="device cuda is not there; CUDA devices here: 0"
+    ):
         load_model(ModelSettings(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:99", r"device cuda:99 is not there; CUDA devices here: \d+"),
+        ("warp", "no device 'warp': auto, cpu or cuda"),
+        ("mps", "no device 'mps'"),
+        ("", "no device ''"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named(device: str, message: str) -> None:
+    with pytest.raises(ModelLoadError, match=message):
+        load_model(ModelSettings(device=device))
 
 
 def test_bfloat16_keys_survive_being_unrotated(model: VisionLanguageModel) -> None:

@@ -64,6 +64,7 @@ def test_calibrating_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> No
     done = longwatch("calibrate", "--model", tmp_path / "none")
     assert done.returncode == 2
     assert "can't load model" in done.stderr
+    assert "there is no such folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 
