@@ -21,6 +21,7 @@ from agent.errors import AgentError
 from agent.logs import set_up_logging
 from agent.mqtt_settings import MqttSettings
 from agent.screen import answer_panel, camera_table, show_delta
+from ingest.simulation.split import CALIBRATION
 from memory.errors import MemoryStoreError
 
 STATUS_WAIT_S = 1.0  # retained states arrive at once; this ends the wait for more
@@ -191,7 +192,7 @@ def calibrate(
         typer.Option("--with", help="Simulated cameras, or a written log: no vision."),
     ] = "camera",
     streams: Annotated[
-        int, typer.Option(min=2, help="Made-up streams; half are held out.")
+        int, typer.Option(min=2, max=len(CALIBRATION), help="Half are held out.")
     ] = 16,
     chunks: Annotated[
         int, typer.Option(min=8, max=128, help="Chunks of a stream.")

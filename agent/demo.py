@@ -24,6 +24,7 @@ from agent.demo_agent import DemoError, free_port, running_agent
 from agent.demo_questions import DemoQuestion, questions_about
 from agent.mqtt_settings import MqttSettings
 from agent.screen import answer_panel, camera_table
+from ingest.simulation.split import TAKEN
 from ingest.simulation.world import World
 
 BACKLOG_S = 240  # how long the simulated cameras have been there before the demo
@@ -144,8 +145,14 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
 
 
 def worlds_of(seed: int) -> dict[str, World]:
-    """Give the worlds that the demo's cameras show."""
-    return {"garden": World(2 * seed), "street": World(2 * seed + 1)}
+    """Give the worlds that the demo's cameras show, whatever the seed none of a model.
+
+    Seeds whose worlds are taken show those of another seed.
+    """
+    first = 2 * seed
+    if first in TAKEN:
+        first %= TAKEN.start
+    return {"garden": World(first), "street": World(first + 1)}
 
 
 def _questions(

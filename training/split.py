@@ -1,28 +1,28 @@
-"""Which simulated worlds are for what: the one place where the split is written down.
+"""The worlds that a model learns from, is chosen by and is judged on."""
 
-Worlds 0 to 99,999 belong to the demo, to users and to tests; the model must never have
-seen one of them.
-"""
-
-from enum import IntEnum
+from enum import Enum
 
 import numpy as np
+
+from ingest.simulation import split
 
 _EPOCH_S, _SPAN_S = 1_700_000_000.0, 400 * 86_400.0
 
 
-class Split(IntEnum):
-    """The first world of each part; a part has 100,000."""
+class Split(Enum):
+    """The worlds of each part."""
 
-    TRAIN = 100_000
-    VALIDATION = 200_000
-    TEST = 300_000
+    TRAIN = split.TRAIN
+    VALIDATION = split.VALIDATION
+    TEST = split.TEST
 
     def world(self, number: int) -> int:
         """Give the seed of one world of this part."""
-        if not 0 <= number < 100_000:
-            raise ValueError(f"a part has worlds 0 to 99,999, not {number}")
-        return int(self) + number
+        if not 0 <= number < len(self.value):
+            raise ValueError(
+                f"a part has worlds 0 to {len(self.value) - 1:,}, not {number}"
+            )
+        return self.value[number]
 
 
 def start_of(world: int) -> float:

@@ -1,7 +1,6 @@
 """Calibration with pictures: simulated cameras, and questions about who passed them.
 
-The worlds are of those that no model is trained or judged on, far from the low numbers
-that people try.
+The worlds are of those that no model is trained or judged on and no demo shows.
 """
 
 import random
@@ -13,6 +12,7 @@ from agent.calibration.probe import Probe
 from ingest.frame import FrameChunk
 from ingest.simulation.questions import Question, QuestionType, ask
 from ingest.simulation.renderer import render
+from ingest.simulation.split import CALIBRATION
 from ingest.simulation.world import World
 
 FRAMES, FPS, SIZE = 8, 2.0, 256
@@ -25,15 +25,14 @@ ASKED = (
     QuestionType.WHEN,
     QuestionType.PLATE,
 )
-_FIRST_WORLD = 90_000
 _START_S = 1_780_000_000.0
 _EACH = 4  # questions of a type about one stream
 _TRIES = 5  # for each of them
 
 
 def film(stream: int, chunks: int) -> Iterator[FrameChunk]:
-    """Render a stream's chunks, one by one."""
-    world, start_s = World(_FIRST_WORLD + stream), _start_of(stream)
+    """Render a stream's chunks, one by one; there are as many as worlds."""
+    world, start_s = World(CALIBRATION[stream]), _start_of(stream)
     for number in range(chunks):
         times_s = start_s + CHUNK_S * number + np.arange(FRAMES) / FPS
         pixels = np.stack([render(world, float(t), SIZE) for t in times_s])
@@ -44,7 +43,7 @@ def make_probes(stream: int, chunks: int) -> list[Probe]:
     """Ask about those who passed in a stream, each question with its chunks."""
     start_s = _start_of(stream)
     window = (start_s, start_s + chunks * CHUNK_S)
-    visits = World(_FIRST_WORLD + stream).visits(*window)
+    visits = World(CALIBRATION[stream]).visits(*window)
     dealer = random.Random(stream)
     probes: dict[str, Probe] = {}
     for type in ASKED:

@@ -2,6 +2,7 @@ from random import Random
 
 from agent.calibration import filmed
 from ingest.simulation.questions import QuestionType, ask
+from ingest.simulation.split import CALIBRATION
 from ingest.simulation.visit import Colour, Kind, Side, Visit, Waypoint
 from ingest.simulation.world import World
 
@@ -13,7 +14,7 @@ def test_the_chunks_of_a_question_show_whom_it_is_about() -> None:
     for stream in range(3):
         frames = list(filmed.film(stream, CHUNKS))
         start_s, end_s = frames[0].start_s, frames[-1].end_s
-        world = World(filmed._FIRST_WORLD + stream)
+        world = World(CALIBRATION[stream])
         by_plate = {v.plate: v for v in world.visits(start_s, end_s)}
         for probe in filmed.make_probes(stream, CHUNKS):
             assert probe.holders
