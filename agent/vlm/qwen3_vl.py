@@ -5,12 +5,13 @@ was trained on stamps in seconds and on stamps as hours, minutes and seconds; a 
 that runs for weeks is told the time of day.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.family import Grid
@@ -39,7 +40,7 @@ class Qwen3VL(PatchTower):
 
 def lay_out(
     times_s: list[float],
-    grid: tuple[int, int, int],
+    grid: Grid,
     config: Any,
     tokenizer: PreTrainedTokenizerBase,
 ) -> ChunkLayout:
@@ -53,40 +54,45 @@ def lay_out(
         config: The model's configuration.
         tokenizer: The model's tokenizer.
     """
-    _, rows, columns = grid
-    place = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).T  # (2, P)
-    visual = torch.cat((torch.zeros(1, rows * columns), place))  # (3, P)
-    ids: list[int] = []
-    positions: list[Tensor] = []
-    visual_tokens: list[Tensor] = []
-    sets: list[list[int]] = getattr(config, "summary_token_ids", [])
-    written: list[list[int]] = [[] for _ in sets]
-    position, pinned = 0, 0
-    for time_s in times_s:
-        stamp = encode_text(tokenizer, time_stamp(time_s))
-        pinned = pinned or len(stamp)
-        before = [*stamp, config.vision_start_token_id]
-        ids += before
-        visual_tokens.append(len(ids) + torch.arange(rows * columns))
-        ids += [config.video_token_id] * (rows * columns) + [config.vision_end_token_id]
+    stamps = [encode_text(tokenizer, time_stamp(time_s)) for time_s in times_s]
+    return _join([_lay_out_pair(stamp, grid, config) for stamp in stamps])
 
-        positions.append(text_positions(position, len(before)))
-        position += len(before)
-        positions.append(visual + position)
-        position += max(rows, columns)
-        for tokens, places in zip(sets, written, strict=True):
-            places += range(len(ids), len(ids) + len(tokens))
-            ids += tokens
-        end = text_positions(position, 1)  # (3, 1)
-        positions.append(end.expand(-1, 1 + sum(map(len, sets))))
-        position += 1
+
+def _lay_out_pair(stamp: list[int], grid: Grid, config: Any) -> ChunkLayout:
+    """Lay out one temporal patch."""
+    _, rows, columns = grid
+    before = [*stamp, config.vision_start_token_id]
+    pads = [config.video_token_id] * (rows * columns)
+    sets: list[list[int]] = getattr(config, "summary_token_ids", [])
+    closing = [config.vision_end_token_id, *chain.from_iterable(sets)]
+    first, end = len(before), len(before) + max(rows, columns)
+    written = len(before) + len(pads) + 1  # where the first summary token stands
+    place = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).T  # (2, V)
+    visual = torch.cat((torch.zeros(1, len(pads)), place))  # (3, V)
+    closed = text_positions(end, 1).expand(-1, len(closing))
     return ChunkLayout(
-        torch.tensor(ids),
-        torch.cat(positions, dim=1).float(),
-        position,
-        torch.cat(visual_tokens),
-        torch.arange(pinned),
-        tuple(torch.tensor(places) for places in written),
+        torch.tensor([*before, *pads, *closing]),
+        torch.cat((text_positions(0, first), visual + first, closed), dim=1),
+        end + 1,
+        first + torch.arange(len(pads)),
+        torch.arange(len(stamp)),
+        (written + torch.arange(len(closing) - 1)).split([len(ids) for ids in sets]),
+    )
+
+
+def _join(parts: Sequence[ChunkLayout]) -> ChunkLayout:
+    """Stand parts of a chunk one behind the other; the first one's stamp is pinned."""
+    tokens = accumulate((len(part.token_ids) for part in parts), initial=0)
+    spans = accumulate((part.span for part in parts), initial=0)
+    placed = list(zip(parts, tokens, spans, strict=False))  # less the two totals
+    written = [[at + ids for ids in part.summaries] for part, at, _ in placed]
+    return ChunkLayout(
+        torch.cat([part.token_ids for part in parts]),
+        torch.cat([part.positions + start for part, _, start in placed], dim=1),
+        sum(part.span for part in parts),
+        torch.cat([at + part.visual_tokens for part, at, _ in placed]),
+        parts[0].pinned_tokens,
+        tuple(torch.cat(of_set) for of_set in zip(*written, strict=True)),
     )
 
 
