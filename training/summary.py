@@ -28,7 +28,7 @@ from training.split import Split
 from training.spread import Spread
 from training.streams import Lesson, Teacher
 from training.text_stage import Curriculum, TextStage, cache_features
-from training.train import QUICK, Effort
+from training.train import QUICK, Effort, seed_torch
 
 _DENSE = 0.3  # of chunks, those that are read by their dense set
 _STEPS, _QUICK_STEPS = 1800, 10
@@ -117,7 +117,7 @@ def main(
 ) -> None:
     """Train summary tokens and write the model to a folder."""
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     effort, steps = (QUICK, _QUICK_STEPS) if quick else (Effort(), _STEPS)
     tokenizer = AutoTokenizer.from_pretrained(model)
     module = Qwen3VLForConditionalGeneration.from_pretrained(model, dtype=torch.float32)

@@ -15,6 +15,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 )
 
 from ingest.simulation.visit import Colour, Kind
+from ingest.simulation.world import seeded
 from training.clock import ClockJudge
 from training.footage import PAIRS_PER_CHUNK, Footage
 from training.glance import FactsJudge, Targets, judge_looks, judge_recall
@@ -219,7 +220,7 @@ class TextStage:
         questions = max(_FEWEST_QUESTIONS, questions) // streams
         self.shown["chunks"] = length
         lesson = self._teacher.deal(step, streams, length, questions)
-        return lesson, np.random.default_rng((self._teacher.seed, 2, step))
+        return lesson, seeded(self._teacher.seed, 2, step)
 
     def watch(self, lesson: Lesson) -> tuple[list[Past], FirstLayer]:
         """Prefill a lesson's chunks from cached features."""

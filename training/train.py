@@ -57,7 +57,7 @@ def build(
     seed: int, effort: Effort, work: Path
 ) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
     """Train both stages; give the model and its tokenizer."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     tokenizer = builtin.build_tokenizer()
     module = builtin.build_module(builtin.build_config(tokenizer))
     tower, model = module.model.visual, module.model.language_model
@@ -69,7 +69,7 @@ def build(
     tower.requires_grad_(requires_grad=False)
     scale_features(tower, footage)
     features = cache_features(tower, footage, run)
-    torch.manual_seed(seed + 1)
+    seed_torch(seed + 1)
     init_text(model, tokenizer, heads)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)
     curriculum = Curriculum(effort.text_steps)
@@ -80,9 +80,14 @@ def build(
     return module, tokenizer
 
 
+def seed_torch(seed: int) -> None:
+    """Begin torch's own random numbers anew; it takes 64 bits of a seed."""
+    torch.manual_seed(seed % 2**64)
+
+
 def main(
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
-    seed: Annotated[int, typer.Option(help="of weights, batches and questions")] = 0,
+    seed: Annotated[int, typer.Option(help="any whole number")] = 0,
     work: Annotated[Path, typer.Option(help="footage, checkpoints, logs")] = Path(
         "data/training"
     ),

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
+from ingest.simulation.world import seeded
 from training.crowds import Crowds
 from training.footage import Footage
 from training.labels import ATTRIBUTES, IGNORED, TENS, UNITS
@@ -101,7 +101,7 @@ class _Batches:
 
     def deal(self, step: int) -> tuple[Tensor, Tensor]:
         """Give patches (B, P, values) and labels (B, V, A)."""
-        rng = np.random.default_rng((self._seed, 1, step))
+        rng = seeded(self._seed, 1, step)
         dealt: list[tuple[Tensor, Tensor]] = []
         for (patches, labels), count in zip(self._parts, _SHARES, strict=True):
             chosen = rng.integers(len(patches), size=count)
