@@ -8,13 +8,12 @@ are made on `validation`, with --high, --low, --keys, --context, --contexts and 
 `python -m benchmarks.accuracy --split validation --high pooling:16 --contexts bilevel`.
 
 With `--dataset vnbench --root DIR` and others: a public benchmark, with options of its
-own (docs/public-benchmarks.md).
+own: `--dataset vnbench --help`, and docs/public-benchmarks.md.
 """
 
 import argparse
 import asyncio
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -31,38 +30,49 @@ from benchmarks.bench import Bench
 from benchmarks.contexts import NAMES, TOP_K, Setup
 from benchmarks.environment import describe
 from benchmarks.opening import open_store
+from benchmarks.options import (
+    Parser,
+    at_least,
+    level,
+    numbers,
+    result_file,
+    worlds_of,
+)
 from benchmarks.partial import Partial
 from benchmarks.public import run as public
 from benchmarks.rows import show, summarise
-from benchmarks.streams import questions_on, take_of
+from benchmarks.streams import Take, questions_on, take_of
 from ingest.simulation.questions import QuestionType
-from memory.compression.bilevel import LevelSettings
 from training.evaluate import CHUNK_S
-from training.split import Split
 
-WORLDS = 100_000  # of a split
+PROG = "python -m benchmarks.accuracy"
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run every stream of every length that is not done yet.
 
     Raises:
-        ValueError: What was cut off was measured of something else.
+        SameWorldError: Two seeds name the same world.
+        StreamLengthError: Streams of a length can't be asked about.
+        ModelLoadError: The model can't be loaded.
+        OtherMeasurementsError: What was cut off was measured of something else.
     """
+    worlds = worlds_of(arguments.split, arguments.seeds)
+    lengths = list(dict.fromkeys(arguments.chunks))
+    takes = {(w, chunks): take_of(w, chunks) for chunks in lengths for w in worlds}
     model = load_model(ModelSettings(name=arguments.model, device=arguments.device))
     environment, facts = describe(), facts_of(model, arguments)
-    worlds = [world_of(arguments.split, seed) for seed in arguments.seeds]
-    worlds = list(dict.fromkeys(worlds))
-    due = [(world, chunks) for chunks in arguments.chunks for world in worlds]
     with tempfile.TemporaryDirectory() as nowhere:
         target = arguments.json or Path(nowhere) / "accuracy.json"
         partial = Partial(target.with_name(f"{target.name}.part"), facts)
+        left = [take for stream, take in takes.items() if stream not in partial.done]
         commit = str(environment["commit"])
-        asyncio.run(run_streams(model, arguments, due, partial, commit))
-        runs = [run for run in partial.runs if (run.seed, run.chunks) in due]
+        asyncio.run(run_streams(model, arguments, left, partial, commit))
+        runs = [run for run in partial.runs if (run.seed, run.chunks) in takes]
         result = {
             **facts,
-            "seeds": worlds,
+            "seeds": arguments.seeds,
+            "worlds": worlds,
             **environment,
             "commit": ", ".join(sorted(partial.commits)),
             "threads": torch.get_num_threads(),
@@ -79,7 +89,7 @@ def facts_of(
 ) -> dict[str, Any]:
     """Give what is measured: streams of the same facts stand in one result."""
     return {
-        "command": "python -m benchmarks.accuracy",
+        "command": PROG,
         "split": arguments.split,
         "model": model.name,
         "fingerprint": model.fingerprint,
@@ -96,18 +106,15 @@ def facts_of(
 async def run_streams(
     model: VisionLanguageModel,
     arguments: argparse.Namespace,
-    due: Sequence[tuple[int, int]],
+    takes: Sequence[Take],
     partial: Partial,
     commit: str,
 ) -> None:
-    """Run the streams, (world, chunks), that `partial` does not hold, and add them."""
-    done = partial.done
-    left = [stream for stream in due if stream not in done]
+    """Run streams, and add them to those that are done."""
     setup = setup_of(arguments)
     async with open_store(model, setup) as store:
         bench = Bench(model, store, setup, frozenset(arguments.contexts))
-        for world, chunks in track(left, "streams"):
-            take = take_of(world, chunks)
+        for take in track(takes, "streams"):
             asked = questions_on(take, arguments.each)
             asked = [q for q in asked if q.type.value in arguments.types]
             partial.add(await bench.run(take, asked), commit)
@@ -118,56 +125,39 @@ def setup_of(arguments: argparse.Namespace) -> Setup:
     return Setup(arguments.high, arguments.low, arguments.keys, arguments.context)
 
 
-def world_of(split: str, seed: int) -> int:
-    """Give the world of a split that a seed names: any whole number names one."""
-    return Split[split.upper()].world(seed % WORLDS)
-
-
-def numbers(text: str) -> list[int]:
-    """Read `3`, `0-39`, `1,5,9` or `-8--2`."""
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+))?", part)
-        if match is None:
-            raise argparse.ArgumentTypeError(f"{part!r} is no number and no range")
-        first, last = match[1], match[2] or match[1]
-        found += range(int(first), int(last) + 1)
-    return found
-
-
-def level(text: str) -> LevelSettings:
-    """Read `novelty:16`."""
-    method, _, factor = text.partition(":")
-    try:
-        return LevelSettings(method, float(factor))
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-
-
-def parse(words: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def make_parser(prog: str = PROG) -> Parser:
+    """Give what reads the command line."""
     usual, types = Setup(), [type.value for type in QuestionType]
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--split", choices=["validation", "test"], default="test")
-    parser.add_argument("--seeds", type=numbers, default=numbers("0-39"))
-    parser.add_argument("--chunks", type=int, nargs="+", default=[32])
-    parser.add_argument(
-        "--each", type=int, default=1, help="questions of a type about an age"
+    add = parser.add_argument
+    add("--split", choices=["validation", "test"], default="test")
+    add("--seeds", type=numbers, default=numbers("0-39"), help="such as 0-39 or -8,5")
+    add("--chunks", type=at_least(1), nargs="+", default=[32])
+    add("--each", type=at_least(1), default=1, help="questions of a type about an age")
+    add("--types", nargs="+", choices=types, default=types)
+    add("--contexts", nargs="+", choices=NAMES, default=NAMES)
+    add("--high", type=level, default=usual.high, metavar="METHOD:FACTOR")
+    add("--low", type=level, default=usual.low, metavar="METHOD:FACTOR")
+    add("--keys", type=at_least(1), default=usual.index_keys, help="a chunk and head")
+    add(
+        "--context",
+        type=at_least(0),
+        default=0,
+        help="chunks that a chunk sees, as H-KV",
     )
-    parser.add_argument("--types", nargs="+", choices=types, default=types)
-    parser.add_argument("--contexts", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--high", type=level, default=usual.high, help="METHOD:FACTOR")
-    parser.add_argument("--low", type=level, default=usual.low, help="METHOD:FACTOR")
-    parser.add_argument("--keys", type=int, default=usual.index_keys)
-    parser.add_argument(
-        "--context", type=int, default=0, help="chunks that a chunk sees, as H-KV"
-    )
-    parser.add_argument("--model", default="builtin")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="where to write the rows")
-    parser.add_argument("--quick", action="store_true", help="two streams only")
+    add("--model", default="builtin")
+    add("--device", default="auto")
+    add("--json", type=result_file, help="where to write the rows")
+    add("--quick", action="store_true", help="two streams only")
+    return parser
+
+
+def parse(parser: Parser, words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     arguments = parser.parse_args(words)
     if arguments.quick:
         arguments.seeds = arguments.seeds[:2]
@@ -179,7 +169,10 @@ def main() -> None:
     if any(word.startswith("--dataset") for word in sys.argv[1:]):
         public.main()
         return
-    result = measure(parse())
+    parser = make_parser()
+    arguments = parse(parser)
+    with parser.tells():
+        result = measure(arguments)
     show(result["rows"])
 
 

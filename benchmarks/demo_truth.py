@@ -8,13 +8,11 @@ model says from full KV, and with the right chunks re-loaded: where those are wr
 neither relevance nor compression is to blame.
 """
 
-import argparse
 import asyncio
 import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -28,11 +26,11 @@ from agent.messages import Question, ReplyTo
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread
-from benchmarks.accuracy import numbers
 from benchmarks.contexts import Asked, Setup, Stream, choose_oracle
 from benchmarks.contexts import holders_of as find_holders
 from benchmarks.environment import describe
 from benchmarks.opening import open_store
+from benchmarks.options import Parser, numbers, result_file
 from benchmarks.path import NoGaps
 from memory.compression.bilevel import LevelSettings
 from memory.kv import KV, ChunkId
@@ -50,6 +48,7 @@ SETUP = Setup(
 LIMITS = RecallLimits(TOP_K, MEMORY.newest_chunks, MEMORY.context_tokens)
 CHUNKS = math.ceil(BACKLOG_S / CHUNK_S)
 START_S, APART_S = 1_790_000_000.0, 1009.37  # of the first seed, and the next ones
+PROG = "python -m benchmarks.demo_truth"
 
 
 class Demo:
@@ -167,18 +166,19 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Read the command line, measure, show, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(prog=PROG, description=__doc__)
     parser.add_argument("--seeds", type=numbers, default=numbers("0-19"))
     parser.add_argument("--model", default="builtin")
-    parser.add_argument("--json", type=Path, help="where to write the rows")
+    parser.add_argument("--json", type=result_file, help="where to write the rows")
     arguments = parser.parse_args()
-    model = load_model(ModelSettings(name=arguments.model))
+    with parser.tells():
+        model = load_model(ModelSettings(name=arguments.model))
     rows = asyncio.run(measure(arguments.seeds, model))
     show(rows)
     if arguments.json:
         right, asked = right_of(rows)
         result = {
-            "command": "python -m benchmarks.demo_truth",
+            "command": PROG,
             "model": model.name,
             "fingerprint": model.fingerprint,
             "seeds": arguments.seeds,

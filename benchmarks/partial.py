@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contexts import Label
+from benchmarks.errors import OtherMeasurementsError
 from benchmarks.rows import StreamRun, Trial
 
 
@@ -20,18 +21,17 @@ class Partial:
         """Open a file, or go on with the one that is there.
 
         Raises:
-            ValueError: What is there was measured of something else.
+            OtherMeasurementsError: What is there was measured of something else.
         """
         self._path, self.runs = path, list[StreamRun]()
         self.commits: set[str] = set()
         lines = _whole_lines(path)
         if lines and json.loads(lines[0]) != facts:
-            raise ValueError(f"{path} holds other measurements; finish or remove it")
+            raise OtherMeasurementsError(path)
         for line in lines[1:]:
             body = json.loads(line)
             self.commits.add(body["commit"])
             self.runs.append(_run_of(body["run"]))
-        path.parent.mkdir(parents=True, exist_ok=True)
         whole = path.with_name(f"{path.name}.new")  # without a line that was cut off
         whole.write_text("".join(f"{line}\n" for line in lines or [json.dumps(facts)]))
         whole.replace(path)

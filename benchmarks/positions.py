@@ -8,7 +8,7 @@ are asked once for each width; docs/decisions/0002-positions.md says what came o
 from collections.abc import Callable, Mapping
 from unittest.mock import patch
 
-from benchmarks.accuracy import measure, parse
+from benchmarks.accuracy import make_parser, measure, parse
 from benchmarks.rows import show
 from memory import rehydration
 from memory.kv import KV
@@ -22,11 +22,12 @@ WIDTHS: Mapping[str, Callable[[KV], int]] = {
 
 def main() -> None:
     """Measure and show each width."""
-    arguments = parse()
+    parser = make_parser("python -m benchmarks.positions")
+    arguments = parse(parser)
     if arguments.json:
-        raise SystemExit("positions are shown, not written: leave --json away")
+        parser.error("positions are shown, not written: leave --json away")
     for name, width in WIDTHS.items():
-        with patch.object(rehydration, "width", width):
+        with parser.tells(), patch.object(rehydration, "width", width):
             result = measure(arguments)
         print(f"\nA chunk takes positions: {name}")
         show(result["rows"])

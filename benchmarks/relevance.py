@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,16 +22,16 @@ from torch import Tensor
 from agent.calibration.run import every_head
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
-from benchmarks.accuracy import numbers
 from benchmarks.environment import describe
+from benchmarks.options import Parser, at_least, numbers, result_file, worlds_of
 from ingest.simulation.questions import Question, QuestionType
 from memory.calibration import ChunkKeys, ranks, recall_at, score_each_head
 from memory.compression.index import take_index_keys
 from memory.kv import ChunkId, ChunkKV
 from memory.relevance import score_chunks
 from training.evaluate import film, questions_on
-from training.split import Split
 
+PROG = "python -m benchmarks.relevance"
 MOST_KEYS = 64
 KEYS, BITS = (64, 16, 8, 4, 1), (16, 8, 4, 2)
 BY_PLATE = (
@@ -188,22 +187,27 @@ def with_best_layer(trials: Sequence[Trial]) -> Iterator[Trial]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Ask about every world in every length."""
+    """Ask about every world in every length.
+
+    Raises:
+        SameWorldError: Two seeds name the same world.
+        ModelLoadError: The model can't be loaded.
+    """
+    worlds = worlds_of(arguments.split, arguments.seeds)
     model = load_model(ModelSettings(name=arguments.model))
-    split = Split[arguments.split.upper()]
     rows: list[dict[str, Any]] = []
     for chunks in arguments.chunks:
         trials: list[Trial] = []
-        for seed in track(arguments.seeds, f"{chunks} chunks"):
-            stream = Stream(model, split.world(seed), chunks)
+        for world in track(worlds, f"{chunks} chunks"):
+            stream = Stream(model, world, chunks)
             trials += [
-                stream.ask(seed, question)
-                for question in questions_on(split.world(seed), chunks, arguments.each)
+                stream.ask(world, question)
+                for question in questions_on(world, chunks, arguments.each)
                 if question.type in ASKED and question.happened is not None
             ]
         rows += summarise(list(with_best_layer(trials)), stream, chunks)
     return {
-        "command": "python -m benchmarks.relevance",
+        "command": PROG,
         "split": arguments.split,
         "seeds": arguments.seeds,
         "model": model.name,
@@ -266,20 +270,22 @@ def _percent(row: dict[str, Any] | None) -> str:
 
 def main() -> None:
     """Read the command line, measure, show, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(prog=PROG, description=__doc__)
     parser.add_argument("--split", choices=["validation", "test"], default="validation")
     parser.add_argument("--seeds", type=numbers, default=numbers("0-9"))
-    parser.add_argument("--chunks", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--each", type=int, default=8, help="questions of a type")
+    parser.add_argument("--chunks", type=at_least(1), nargs="+", default=[32, 128])
+    parser.add_argument(
+        "--each", type=at_least(1), default=8, help="questions of a type"
+    )
     parser.add_argument("--model", default="builtin")
-    parser.add_argument("--json", type=Path, help="where to write the rows")
+    parser.add_argument("--json", type=result_file, help="where to write the rows")
     arguments = parser.parse_args()
     if len(arguments.seeds) < 2:
         parser.error("a layer is chosen on other worlds: name two seeds or more")
-    result = measure(arguments)
+    with parser.tells():
+        result = measure(arguments)
     show(result)
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 

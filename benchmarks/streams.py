@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.errors import StreamLengthError
 from ingest.frame import FrameChunk
 from ingest.simulation.questions import (
     NOTHING,
@@ -63,20 +64,20 @@ def pace_for(chunks: int) -> float:
     2700 (3 hours).
 
     Raises:
-        ValueError: Even the slowest world repeats a plate in that time.
+        StreamLengthError: Even the slowest world repeats a plate in that time.
     """
     for plates in range(PLATES_PER_BLOCK, 0, -1):
         pace = plates / PLATES_PER_BLOCK
         if World(0, pace).plates_return_s >= chunks * CHUNK_S:
             return pace
-    raise ValueError(f"in {chunks} chunks plates come back at any pace")
+    raise StreamLengthError(chunks, "are so many that plates come back at any pace")
 
 
 def take_of(seed: int, chunks: int) -> Take:
     """Choose the stretch of a world that a stream of so many chunks shows.
 
     Raises:
-        ValueError: None of that length has in it what is asked about.
+        StreamLengthError: None of that length has in it what is asked about.
     """
     world = World(seed, pace_for(chunks))
     end_s = start_of(seed) + chunks * CHUNK_S
@@ -86,7 +87,7 @@ def take_of(seed: int, chunks: int) -> Take:
             if take is not None:
                 return take
         end_s -= _SEARCH_S
-    raise ValueError(f"{chunks} chunks are too few to ask about")
+    raise StreamLengthError(chunks, "are too few to ask about")
 
 
 def _ending_at(visit: Visit, world: World, chunks: int) -> Take | None:

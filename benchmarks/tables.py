@@ -55,11 +55,11 @@ def path_table(result: dict[str, Any]) -> str:
 
 def accuracy_table(result: dict[str, Any]) -> str:
     """Give what each context is worth in answers, by type and by age, per length."""
-    seeds = result["seeds"]
+    worlds = result.get("worlds", result["seeds"])
     lines = [
         f"`{result['command']} --split {result['split']}`, {result['model']} model "
-        f"({result['fingerprint']}), {len(seeds)} worlds from {min(seeds)} to "
-        f"{max(seeds)}, H-KV by {_told(result['high'])}, L-KV by "
+        f"({result['fingerprint']}), {len(worlds)} worlds from {min(worlds)} to "
+        f"{max(worlds)}, H-KV by {_told(result['high'])}, L-KV by "
         f"{_told(result['low'])}, {result['index_keys']} index keys, "
         f"{result['machine']}, torch {result['versions']['torch']}, "
         f"commit {result['commit']}.",

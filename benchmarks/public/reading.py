@@ -10,11 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.errors import BenchmarkError
+
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 T = TypeVar("T")
 
 
-class DatasetError(ValueError):
+class DatasetError(BenchmarkError, ValueError):
     """A benchmark's files are not as they should be.
 
     Attributes:

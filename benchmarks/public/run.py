@@ -20,12 +20,12 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.config_sections import MemoryConfig, ModelConfig
-from agent.errors import ModelLoadError
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.contexts import Setup
 from benchmarks.environment import describe
 from benchmarks.opening import open_store
+from benchmarks.options import Parser, at_least, result_file
 from benchmarks.public import (
     longvideobench,
     mlvu,
@@ -40,7 +40,6 @@ from benchmarks.public.items import Item
 from benchmarks.public.reading import DatasetError
 from benchmarks.public.scoring import Score, Scorer, is_right
 from benchmarks.public.watching import Context, Viewer, ViewSettings
-from ingest.errors import CameraError
 from memory.compression.bilevel import LevelSettings
 
 MEMORY = MemoryConfig()  # the product's own defaults
@@ -207,7 +206,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         result["rows"] = rows_of(inquiry, benchmark.score)
         result["replies"] = replies_of(inquiry)
         if arguments.json:
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
     asyncio.run(ask_all(model, videos, view, add))
@@ -227,40 +225,37 @@ def view_of(arguments: argparse.Namespace) -> ViewSettings:
     )
 
 
-def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def make_parser() -> Parser:
+    """Give what reads the command line."""
     default, chunks = ViewSettings(), ModelConfig().context_chunks
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accuracy", description=__doc__
+    parser = Parser(prog="python -m benchmarks.accuracy", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", choices=sorted(BENCHMARKS), required=True)
+    add("--root", type=Path, required=True, help="where its files are")
+    add("--model", required=True, help="a folder or hub repository")
+    add("--json", type=result_file, help="where to write rows and replies")
+    add("--limit", type=at_least(1), help="so many videos only, the first ones")
+    add(
+        "--quick",
+        action="store_const",
+        const=2,
+        dest="limit",
+        help="the first two videos only",
     )
-    parser.add_argument("--dataset", choices=sorted(BENCHMARKS), required=True)
-    parser.add_argument("--root", type=Path, required=True, help="where its files are")
-    parser.add_argument("--model", required=True, help="a folder or hub repository")
-    parser.add_argument("--json", type=Path, help="where to write rows and replies")
-    parser.add_argument(
-        "--limit", type=_at_least_one, help="so many videos only, the first ones"
-    )
-    parser.add_argument("--k", type=int, nargs="+", default=default.top_k)
-    parser.add_argument("--fps", type=float, default=default.fps)
-    parser.add_argument("--chunk-frames", type=int, default=default.chunk_frames)
-    parser.add_argument("--context-chunks", type=int, default=chunks)
-    parser.add_argument("--context-tokens", type=int, default=MEMORY.context_tokens)
-    parser.add_argument("--full-tokens", type=int, default=default.full_tokens)
-    parser.add_argument("--max-pixels", type=int, help="of a frame; the model's own")
-    return parser.parse_args(words)
-
-
-def _at_least_one(word: str) -> int:
-    if int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, is {word}")
-    return int(word)
+    add("--k", type=int, nargs="+", default=default.top_k)
+    add("--fps", type=float, default=default.fps)
+    add("--chunk-frames", type=int, default=default.chunk_frames)
+    add("--context-chunks", type=int, default=chunks)
+    add("--context-tokens", type=int, default=MEMORY.context_tokens)
+    add("--full-tokens", type=int, default=default.full_tokens)
+    add("--max-pixels", type=int, help="of a frame; the model's own")
+    return parser
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Read the command line, measure, show."""
-    arguments = read_arguments(words)
-    try:
+    parser = make_parser()
+    arguments = parser.parse_args(words)
+    with parser.tells():
         result = measure(arguments)
-    except (DatasetError, ModelLoadError, CameraError) as exc:
-        raise SystemExit(f"error: {exc}") from exc
     show(result)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.accuracy import measure, numbers, parse, world_of
+from benchmarks import accuracy
+from benchmarks.accuracy import make_parser, measure
 from benchmarks.bench import Bench
 from benchmarks.contexts import NAMES
+from benchmarks.options import numbers, world_of
 from benchmarks.rows import StreamRun
 from benchmarks.streams import Take
 from memory.compression.bilevel import LevelSettings
@@ -19,12 +21,16 @@ def test_any_whole_number_names_a_world_of_its_split() -> None:
     assert world_of("test", -1) == 399_999
 
 
-def test_seeds_are_read() -> None:
+def parse(words: list[str]) -> argparse.Namespace:
+    return accuracy.parse(make_parser(), words)
+
+
+def test_seeds_are_read_as_they_are_typed() -> None:
     assert numbers("3") == [3]
     assert numbers("0-2,9") == [0, 1, 2, 9]
-    assert numbers("-3--1") == [-3, -2, -1]
-    with pytest.raises(argparse.ArgumentTypeError):
-        numbers("1-")
+    for typed in ("--seeds -8--6 --each 2", "--each 2 --seeds=-8--6"):
+        assert parse(typed.split()).seeds == [-8, -7, -6]
+    assert parse(["--seeds", "-5,7"]).seeds == [-5, 7]
 
 
 def test_what_is_compared_is_read() -> None:
@@ -32,15 +38,84 @@ def test_what_is_compared_is_read() -> None:
     arguments = parse(words.split())
     assert arguments.high == LevelSettings("pooling", 8)
     assert (arguments.keys, arguments.chunks) == (4, [32, 64])
-    with pytest.raises(SystemExit):
-        parse(["--high", "guessing:8"])
+
+
+MISTAKES = {
+    "--seeds 1-": "'1-' is no number and no range",
+    "--seeds 5-3": "'5-3' is a range with nothing in it",
+    "--seeds 1,100001": "seeds 1 and 100001 name the same world",
+    "--seeds 0,100000,-100000": "seeds 0 and 100000 name the same world",
+    "--each 0": "'0' is no whole number of 1 or more",
+    "--keys 0": "'0' is no whole number of 1 or more",
+    "--context -1": "'-1' is no whole number of 0 or more",
+    "--chunks 0": "'0' is no whole number of 1 or more",
+    "--chunks 4000 --seeds 1": "4000 chunks are so many that plates come back",
+    "--high novelty": "'novelty' is not METHOD:FACTOR",
+    "--high novelty:nan": "'novelty:nan' is not METHOD:FACTOR",
+    "--high guessing:8": "unknown compression 'guessing'",
+    "--low novelty:0.5": "at least 1",
+    "--model /nowhere --seeds 1": "/nowhere",
+    "--device tpu --seeds 1": "no device 'tpu'",
+    "--device cuda:99 --seeds 1": "device cuda:99 is not there",
+    "--json .": "'.' is a folder",
+    "--json nowhere/a.json": "there is no folder 'nowhere'",
+    "--root there": "unrecognized arguments: --root there",
+}
+
+
+@pytest.mark.parametrize(("words", "reason"), MISTAKES.items())
+def test_a_mistake_ends_the_command_with_a_sentence(
+    words: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert reason in told(words, monkeypatch, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def told(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What a command says that ends with a mistake."""
+    monkeypatch.setattr("sys.argv", ["accuracy", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        accuracy.main()
+    assert ended.value.code == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("python -m benchmarks.accuracy: error: ")
+    return last
+
+
+def test_streams_of_other_settings_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.json"
+    path.with_name("a.json.part").write_text('{"split": "train"}\n')
+    words = f"--seeds 1 --json {path}"
+    assert "holds other measurements" in told(words, monkeypatch, capsys)
+
+
+def test_help_names_the_command_and_its_other_half(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        parse(["--help"])
+    said = capsys.readouterr().out
+    assert said.startswith("usage: python -m benchmarks.accuracy [")
+    assert "--dataset vnbench --root DIR" in said
+    assert "docs/public-benchmarks.md" in said
 
 
 @pytest.mark.timeout(90)  # every context takes a prefill and a decode
 def test_a_stream_is_asked_in_every_context(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     words = f"--split validation --seeds 3 --chunks 8 --types kind --json {path}"
-    rows = measure(parse(words.split()))["rows"]
+    result = measure(parse(words.split()))
+    rows = result["rows"]
+    assert (result["seeds"], result["worlds"]) == ([3], [200_003])
     assert {row["context"] for row in rows} == set(NAMES)
     kind = {
         (row["context"], row["k"]): row

@@ -54,7 +54,7 @@ def test_margins_come_with_their_questions() -> None:
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.json.part"
+    path = tmp_path / "a.json.part"
     partial = Partial(path, {"split": "test"})
     partial.add(RUNS[0], "abc")
     with path.open("a") as file:
