@@ -76,6 +76,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             **environment,
             "commit": ", ".join(sorted(partial.commits)),
             "threads": torch.get_num_threads(),
+            **full_cost(model, next(iter(takes.values()))),
             "rows": summarise(runs),
         }
         if arguments.json:
@@ -100,6 +101,15 @@ def facts_of(
         "types": sorted(arguments.types),
         "each": arguments.each,
         "chunk_s": CHUNK_S,
+    }
+
+
+def full_cost(model: VisionLanguageModel, take: Take) -> dict[str, int]:
+    """Give what a chunk costs uncompressed; all of them cost the same."""
+    whole = model.prefill(next(take.film()), [model.prefill_sink()]).kv
+    return {
+        "full_tokens_per_chunk": whole.num_tokens,
+        "full_bytes_per_chunk": whole.num_bytes,
     }
 
 
@@ -173,7 +183,7 @@ def main() -> None:
     arguments = parse(parser)
     with parser.tells():
         result = measure(arguments)
-    show(result["rows"])
+    show(result)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
         with parser.tells(), patch.object(rehydration, "width", width):
             result = measure(arguments)
         print(f"\nA chunk takes positions: {name}")
-        show(result["rows"])
+        show(result)
 
 
 if __name__ == "__main__":

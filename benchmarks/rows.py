@@ -1,7 +1,7 @@
 """Trials to rows: accuracy with intervals, by context, type and age."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contexts import Label
+from benchmarks.costs import costs_of
 from benchmarks.streams import AGES, WHOLE
 
 RESAMPLES = 2000
+BESIDE = ("tokens\na chunk", "first\nms", "recall\n@k", "all\n95 %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +115,33 @@ def interval(by_stream: Sequence[Sequence[bool]]) -> list[float]:
     return [round(float(edge), 4) for edge in np.quantile(means, (0.025, 0.975))]
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
+def show(result: Mapping[str, Any]) -> None:
     """Print a table per length: a row per context, a column per type and per age."""
+    out, rows = Console(width=220), result["rows"]
     for chunks in sorted({row["chunks"] for row in rows}):
         here = [row for row in rows if row["chunks"] == chunks]
         margins = margins_of(here)
         heads = [f"{name}\nn={n}" for name, n in margins.items()]
-        table = Table("context", "tok", *heads, title=f"{chunks} chunks, % right")
+        table = Table("context", *BESIDE, *heads, title=f"{chunks} chunks, % right")
         for label, cells in by_label(here).items():
-            tokens = f"{cells['all']['tokens_per_chunk']:.1f}"
             values = (
                 f"{100 * cells[name]['accuracy']:.0f}" if name in cells else ""
                 for name in margins
             )
-            table.add_row(name_of(label), tokens, *values)
-        Console(width=200).print(table)
+            table.add_row(name_of(label), *beside(cells["all"]), *values)
+        out.print(table)
+        out.print(str(costs_of(result, chunks)))
+
+
+def beside(row: dict[str, Any]) -> list[str]:
+    """Write the columns of `BESIDE`."""
+    recall, (low, high) = row["recall_at_k"], row["ci"]
+    return [
+        f"{row['tokens_per_chunk']:.1f}",
+        f"{row['ttft_ms']:.0f}",
+        "" if recall is None else f"{100 * recall:.0f}",
+        f"{100 * low:.0f}-{100 * high:.0f}",
+    ]
 
 
 def margins_of(rows: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -1,23 +1,18 @@
 """Write the tables of README and docs from the results: a figure is never typed.
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
-`benchmarks/results/path.json` or `accuracy.json`.
+`benchmarks/results/path.json`, `accuracy.json` or `accuracy-now.json`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contexts import Label
-from benchmarks.rows import by_label, margins_of, name_of
+from benchmarks.accuracy_table import accuracy_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-CONTEXTS = (
-    *("full", "bilevel", "oracle", "random", "flat", "h_only", "l_only"),
-    *("recent", "uniform", "rekv", "blind"),
-)
 
 
 def path_table(result: dict[str, Any]) -> str:
@@ -53,74 +48,11 @@ def path_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def accuracy_table(result: dict[str, Any]) -> str:
-    """Give what each context is worth in answers, by type and by age, per length."""
-    worlds = result.get("worlds", result["seeds"])
-    lines = [
-        f"`{result['command']} --split {result['split']}`, {result['model']} model "
-        f"({result['fingerprint']}), {len(worlds)} worlds from {min(worlds)} to "
-        f"{max(worlds)}, H-KV by {_told(result['high'])}, L-KV by "
-        f"{_told(result['low'])}, {result['index_keys']} index keys, "
-        f"{result['machine']}, torch {result['versions']['torch']}, "
-        f"commit {result['commit']}.",
-    ]
-    for chunks in sorted({row["chunks"] for row in result["rows"]}):
-        rows = [row for row in result["rows"] if row["chunks"] == chunks]
-        lines += ["", *_length_table(rows, chunks, result["chunk_s"])]
-    return "\n".join(lines)
-
-
-def _length_table(rows: list[dict[str, Any]], chunks: int, chunk_s: float) -> list[str]:
-    margins, found = margins_of(rows), by_label(rows)
-    heads = [name if name != "all" else "all (95 %)" for name in margins]
-    counts = [str(count) for count in margins.values()]
-    fixed = ["context", "tokens a chunk", "first token", "recall@k"]
-    lines = [
-        f"**{chunks} chunks ({chunks * chunk_s / 60:.0f} min)**, per cent right:",
-        "",
-        _line([*fixed, *heads]),
-        _line(["---"] * (len(fixed) + len(heads))),
-        _line(["questions", "", "", "", *counts]),
-    ]
-    for label in sorted(found, key=_order):
-        cells = found[label]
-        whole = cells["all"]
-        recall = whole["recall_at_k"]
-        lines.append(
-            _line(
-                [
-                    name_of(label),
-                    f"{whole['tokens_per_chunk']:.1f}",
-                    f"{whole['ttft_ms']:.0f} ms",
-                    "" if recall is None else f"{100 * recall:.0f}",
-                    *(_cell(cells.get(name)) for name in margins),
-                ]
-            )
-        )
-    return lines
-
-
-def _cell(row: dict[str, Any] | None) -> str:
-    """Write an accuracy, with its interval in the margin of everything."""
-    if row is None:
-        return ""
-    text = f"{100 * row['accuracy']:.0f}"
-    if row["type"] == row["age"] == "all":
-        low, high = row["ci"]
-        text = f"**{text}** ({100 * low:.0f}-{100 * high:.0f})"
-    return text
-
-
-def _order(label: Label) -> tuple[int, Label]:
-    return CONTEXTS.index(label.context), label
-
-
-def _told(level: dict[str, Any]) -> str:
-    return f"{level['method']} {level['factor']:g}x"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def write_accuracy(result: dict[str, Any]) -> str:
+    """Give the table of answers; `now` from a run of its own where there is one."""
+    path = RESULTS / "accuracy-now.json"
+    now = json.loads(path.read_text()) if path.exists() else None
+    return accuracy_table(result, now)
 
 
 def fill(text: str, name: str, table: str) -> str:
@@ -147,7 +79,7 @@ def main() -> None:
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "path": ("README.md", path_table),
-    "accuracy": ("docs/accuracy.md", accuracy_table),
+    "accuracy": ("docs/accuracy.md", write_accuracy),
 }
 
 if __name__ == "__main__":

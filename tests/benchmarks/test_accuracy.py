@@ -124,6 +124,8 @@ def test_a_stream_is_asked_in_every_context(tmp_path: Path) -> None:
     }
     assert kind["oracle", 1]["recall_at_k"] == 1
     assert kind["full", 0]["tokens_per_chunk"] == 84
+    assert result["full_tokens_per_chunk"] == 84
+    assert result["full_bytes_per_chunk"] == 84 * 4096  # of float32
     assert kind["blind", 0]["tokens_per_chunk"] == 0
     mix, flat = kind["bilevel", 1], kind["flat", 1]
     assert mix["tokens_per_chunk"] <= flat["tokens_per_chunk"] == 15

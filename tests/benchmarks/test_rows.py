@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.contexts import Label
 from benchmarks.partial import Partial
-from benchmarks.rows import StreamRun, Trial, interval, margins_of, summarise
+from benchmarks.rows import StreamRun, Trial, interval, margins_of, show, summarise
 
 MIX = Label("bilevel", 16, 2, 4)
 RIGHT = Trial(
@@ -51,6 +51,18 @@ def test_the_interval_is_as_wide_as_streams_differ() -> None:
 def test_margins_come_with_their_questions() -> None:
     margins = {"all": 5, "colour": 4, "seen": 1, "age 1h": 4, "age whole": 1}
     assert margins_of(summarise(RUNS)) == margins
+
+
+def test_a_table_is_printed_with_what_stands_beside_the_answers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = {"full_tokens_per_chunk": 84, "full_bytes_per_chunk": 20_000}
+    show({"rows": summarise(RUNS), **full})
+    said = capsys.readouterr().out
+    row = next(line for line in said.splitlines() if "bilevel" in line)
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells[:6] == ["bilevel k=4", "2.0", "20", "75", "67-100", "80"]
+    assert "100 bytes in the index and 1,500 in the archive; with its index" in said
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from benchmarks.accuracy_table import CONTEXTS, accuracy_table
 from benchmarks.contexts import NAMES, Label
 from benchmarks.rows import StreamRun, Trial, summarise
-from benchmarks.tables import CONTEXTS, RESULTS, ROOT, accuracy_table, fill, path_table
+from benchmarks.tables import RESULTS, ROOT, fill, path_table
 
 RIGHT = Trial(
     Label("bilevel", 16, 2, 4),
@@ -22,7 +24,7 @@ RUNS = [
     StreamRun(200_000, 32, 3200, 32_000, (RIGHT, WRONG, ABSENT)),
     StreamRun(200_001, 32, 3200, 64_000, (RIGHT, RIGHT)),
 ]
-RESULT = {
+RESULT: dict[str, Any] = {
     "command": "python -m benchmarks.accuracy",
     "split": "validation",
     "model": "builtin",
@@ -39,14 +41,72 @@ RESULT = {
 }
 
 
+def cells_of(table: str, begin: str) -> list[list[str]]:
+    """The cells of the first table behind a line that begins like this."""
+    _, _, rest = table.partition(f"\n{begin}")
+    lines = rest.split("\n\n")[1].splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
 def test_a_table_has_a_row_per_context_and_a_column_per_margin() -> None:
-    lines = accuracy_table(RESULT).splitlines()
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[4:]]
+    cells = cells_of(accuracy_table(RESULT), "**32 chunks")
     assert cells[0][4:] == ["all (95 %)", "colour", "seen", "age 1h", "age whole"]
     assert cells[2][4:] == ["5", "4", "1", "4", "1"]
     assert cells[3][:4] == ["bilevel k=4", "2.0", "20 ms", "75"]
-    assert cells[3][4].startswith("**80** (")
-    assert cells[3][5:] == ["75", "100", "75", "100"]
+    assert cells[3][4:] == ["**80** (67-100)", "75 ±25", "100", "75 ±25", "100"]
+
+
+def test_types_by_age_are_of_full_kv_and_the_mix() -> None:
+    full = replace(RIGHT, label=Label("full", 0, 1))
+    runs = [replace(RUNS[0], trials=(*RUNS[0].trials, full)), RUNS[1]]
+    cells = cells_of(
+        accuracy_table(RESULT | {"rows": summarise(runs)}),
+        "**32 chunks by type and age**, per cent right of full / bilevel k=4",
+    )
+    assert cells[0] == ["type", "1h", "whole"]
+    assert cells[2:] == [
+        ["colour", "100 / 75 (4)", ""],
+        ["seen", "", "- / 100 (1)"],
+    ]
+
+
+def test_what_a_chunk_costs_stands_under_its_length() -> None:
+    bytes_only = "A chunk takes 100 bytes in the index and 1,500 in the archive."
+    assert bytes_only in accuracy_table(RESULT).splitlines()
+    full = {"full_tokens_per_chunk": 84, "full_bytes_per_chunk": 20_000}
+    share = 100 * (2 / 84 + 100 / 20_000)
+    told = f"with its index, the mix reads {share:.1f} % of full KV (k = 4)."
+    assert told in accuracy_table(RESULT | full)
+
+
+def test_the_seeds_are_told_where_the_worlds_are_told_beside_them() -> None:
+    worlds = "2 worlds from 200000 to 200001"
+    assert f"{worlds}, H-KV" in accuracy_table(RESULT)
+    given = {"worlds": RESULT["seeds"], "seeds": [-2, 0, 1, 2]}
+    assert f"{worlds} (seeds -2,0-2), H-KV" in accuracy_table(RESULT | given)
+
+
+def test_now_is_taken_from_a_run_of_its_own() -> None:
+    now, blind = replace(RIGHT, type="now", age="now"), Label("blind")
+    result = RESULT | {"rows": summarise([replace(RUNS[0], trials=(RIGHT, now))])}
+    wrong = replace(now, is_right=False)
+    runs = [
+        StreamRun(n, chunks, 1, 1, (now, wrong, replace(now, label=blind)))
+        for n, chunks in ((0, 32), (1, 32), (2, 64))
+    ]
+    own = RESULT | {"rows": summarise(runs), "each": 1, "seeds": [0, 1], "commit": "z"}
+    table = accuracy_table(result, own)
+    cells = cells_of(table, "**32 chunks")
+    assert cells[0][4:] == ["all (95 %)", "colour", "now", "age now", "age 1h"]
+    assert cells[2][4:] == ["2", "1", "4", "1", "1"]
+    assert [row[0] for row in cells[3:]] == ["bilevel k=4"]
+    assert cells[3][4:7] == ["**100** (100-100)", "100", "50"]
+    assert "64 chunks" not in table
+    source = "--split validation --types now --each 1 --chunks 32 64`, 2 worlds from 0"
+    assert source in table
+    assert "commit z" in table
+    with pytest.raises(ValueError, match="another fingerprint: other"):
+        accuracy_table(result, own | {"fingerprint": "other"})
 
 
 def test_every_context_has_its_place() -> None:
