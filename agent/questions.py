@@ -104,15 +104,9 @@ def parse_question(
         InvalidQuestionError: It can't be read; the code says why.
     """
     asked = _read_payload(payload, rules.max_bytes)
-    text = asked.question.strip()
-    if not text:
-        raise InvalidQuestionError("empty", "the question is empty")
-    if not _is_encodable(text):
-        raise InvalidQuestionError("not_text", "the question is not valid Unicode")
+    text = _read_text(asked.question)
     question_id = asked.id or uuid.uuid4().hex
-    start_s, end_s = _read_time("from", asked.from_), _read_time("to", asked.to)
-    if start_s is not None and end_s is not None and start_s >= end_s:
-        raise InvalidQuestionError("bad_window", "from must be before to")
+    start_s, end_s = _read_window(asked)
     topic = reply.topic if reply else asked.response_topic
     if topic is None:
         topic = f"{rules.prefix}/answers/{question_id}"
@@ -213,6 +207,15 @@ def _explain(error: ValidationError) -> InvalidQuestionError:
     return InvalidQuestionError(_CODES.get(name, "bad_field"), reason)
 
 
+def _read_text(question: str) -> str:
+    text = question.strip()
+    if not text:
+        raise InvalidQuestionError("empty", "the question is empty")
+    if not _is_encodable(text):
+        raise InvalidQuestionError("not_text", "the question is not valid Unicode")
+    return text
+
+
 def _choose_cameras(
     asked: list[str] | None, camera: str | None, known: frozenset[str]
 ) -> tuple[str, ...]:
@@ -225,6 +228,14 @@ def _choose_cameras(
             reason = f"no camera {name[:64]!a}; there are: {', '.join(sorted(known))}"
             raise InvalidQuestionError("unknown_camera", reason)
     return chosen
+
+
+def _read_window(asked: _Asked) -> tuple[float | None, float | None]:
+    """Give back from when to when, UTC seconds; None where it is open."""
+    start_s, end_s = _read_time("from", asked.from_), _read_time("to", asked.to)
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        raise InvalidQuestionError("bad_window", "from must be before to")
+    return start_s, end_s
 
 
 def _read_time(name: str, value: float | str | None) -> float | None:
