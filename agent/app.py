@@ -6,7 +6,6 @@ broker; then who watches and who answers.
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
 from agent.prefill_queue import PrefillQueue
 from agent.progress import Progress
+from agent.upkeep import forget_old, keep_alive, rebuild, rebuild_later
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import Sampling
@@ -29,7 +29,6 @@ from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
-from memory.errors import ArchiveUnavailableError, MemoryStoreError
 from memory.kv import KV
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
@@ -41,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 NUM_ANSWERERS = 2  # questions worked on at once; the model thread takes turns
 STATUS_INTERVAL_S = 1.0
-RETRY_INTERVAL_S = 2.0
-RETENTION_INTERVAL_S = 600.0
 WIND_UP_S = 8.0  # for what is in hand to be kept; longer than an archive's time-out
 
 
@@ -104,15 +101,7 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         store = await _open_memory(config, archive, model)
         cameras = config.camera_settings()
         is_rebuilt = await rebuild(store, [camera.name for camera in cameras])
-
-        broker_url = None
-        if config.mqtt.is_embedded:
-            broker = EmbeddedBroker(config.mqtt.embedded_port)
-            broker_url = (await stack.enter_async_context(broker)).url
-        bus = MqttBus(
-            config.mqtt.settings(broker_url), cameras=[c.name for c in cameras]
-        )
-        await stack.enter_async_context(bus)
+        bus = await stack.enter_async_context(_open_bus(config))
         sources = {
             camera.name: await stack.enter_async_context(CameraSource(camera))
             for camera in cameras
@@ -122,9 +111,22 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         )
 
 
+@asynccontextmanager
+async def _open_bus(config: Config) -> AsyncIterator[MqttBus]:
+    """Open the broker, the embedded one before it is connected to."""
+    async with AsyncExitStack() as stack:
+        broker_url = None
+        if config.mqtt.is_embedded:
+            broker = EmbeddedBroker(config.mqtt.embedded_port)
+            broker_url = (await stack.enter_async_context(broker)).url
+        settings = config.mqtt.settings(broker_url)
+        bus = MqttBus(settings, cameras=list(config.cameras))
+        yield await stack.enter_async_context(bus)
+
+
 async def run(agent: Agent, stop: asyncio.Event) -> None:
     """Watch and answer until `stop` is set."""
-    settings, store = agent.config.model, agent.store
+    settings, store, cameras = agent.config.model, agent.store, list(agent.sources)
     queue = PrefillQueue(
         agent.thread, agent.model, agent.sink, store.bilevel, settings.prefill_tokens
     )
@@ -143,13 +145,14 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
             ]
             for number in range(NUM_ANSWERERS):
                 start(_answer_questions(agent), name=f"agent.answer[{number}]")
-            start(agent.store.replay_spool(), name="agent.spool")
+            start(store.replay_spool(), name="agent.spool")
             start(_publish_states(agent, watchers), name="agent.status")
-            start(_forget_old(agent), name="agent.retention")
+            keep_s = agent.config.archive.retention_hours * 3600
+            start(forget_old(store, cameras, keep_s), name="agent.retention")
             if not agent.is_rebuilt:
-                start(_rebuild_later(agent), name="agent.rebuild")
+                start(rebuild_later(store, cameras), name="agent.rebuild")
             if agent.valkey is not None:
-                start(_keep_alive(agent.valkey), name="agent.valkey")
+                start(keep_alive(agent.valkey), name="agent.valkey")
             start(_wind_up(stop, watching, archiving), name="agent.stop")
     except* _StopRequested:
         logger.info("stopping")
@@ -166,29 +169,6 @@ async def _wind_up(
         task.cancel()
     await asyncio.wait(archiving, timeout=WIND_UP_S)
     raise _StopRequested
-
-
-async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
-    """Make what was remembered resident again; tell whether the archive answered."""
-    started = time.monotonic()
-    try:
-        count = await store.rebuild(cameras)
-        others = {name: await store.archive.other_models(name) for name in cameras}
-    except MemoryStoreError as exc:
-        logger.warning("memory is rebuilt later: %s", exc)
-        return False
-    logger.info(
-        "rebuilt memory",
-        extra={
-            "chunks": count,
-            "without_index": sum(
-                not memory.is_indexed for memory in store.resident.chunks(cameras)
-            ),
-            "seconds": round(time.monotonic() - started, 2),
-            "other_models": {name: found for name, found in others.items() if found},
-        },
-    )
-    return True
 
 
 def _load(config: Config) -> tuple[VisionLanguageModel, KV]:
@@ -262,40 +242,3 @@ async def _publish_states(agent: Agent, watchers: Sequence[Watcher]) -> None:
                 agent.bus.publish_camera_status(watcher.camera, state)
                 published[watcher.camera] = state
         await asyncio.sleep(STATUS_INTERVAL_S)
-
-
-async def _forget_old(agent: Agent) -> None:
-    """Forget what is older than the retention, camera by camera."""
-    keep_s = agent.config.archive.retention_hours * 3600
-    while True:
-        before_ms = round((time.time() - keep_s) * 1000)
-        for camera in agent.sources:
-            try:
-                count = await agent.store.forget(camera, before_ms)
-            except (MemoryStoreError, OSError) as exc:
-                logger.warning("forgetting is put off: %s", exc)
-                break
-            if count:
-                logger.info("forgot %s", camera, extra={"chunks": count})
-        await asyncio.sleep(RETENTION_INTERVAL_S)
-
-
-async def _rebuild_later(agent: Agent) -> None:
-    """Rebuild what could not be rebuilt at the start, once the archive answers."""
-    while True:
-        await asyncio.sleep(RETRY_INTERVAL_S)
-        if await rebuild(agent.store, list(agent.sources)):
-            return
-
-
-async def _keep_alive(valkey: EmbeddedValkey) -> None:
-    """Start the embedded archive's server again whenever it dies."""
-    while True:
-        status = await valkey.died()
-        logger.warning("the embedded archive died with status %d", status)
-        await valkey.__aexit__(None, None, None)
-        try:
-            await valkey.__aenter__()
-        except ArchiveUnavailableError as exc:
-            logger.warning("%s", exc)
-            await asyncio.sleep(RETRY_INTERVAL_S)

@@ -1,0 +1,77 @@
+"""What keeps memory as it should be: rebuilt, no older than wanted, its archive alive.
+
+Each is one task of the agent that never ends, apart from rebuilding.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from memory.embedded_valkey import EmbeddedValkey
+from memory.errors import ArchiveUnavailableError, MemoryStoreError
+from memory.store import MemoryStore
+
+logger = logging.getLogger(__name__)
+
+RETRY_INTERVAL_S = 2.0
+RETENTION_INTERVAL_S = 600.0
+
+
+async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
+    """Make what was remembered resident again; tell whether the archive answered."""
+    started = time.monotonic()
+    try:
+        count = await store.rebuild(cameras)
+        others = {name: await store.archive.other_models(name) for name in cameras}
+    except MemoryStoreError as exc:
+        logger.warning("memory is rebuilt later: %s", exc)
+        return False
+    logger.info(
+        "rebuilt memory",
+        extra={
+            "chunks": count,
+            "without_index": sum(
+                not memory.is_indexed for memory in store.resident.chunks(cameras)
+            ),
+            "seconds": round(time.monotonic() - started, 2),
+            "other_models": {name: found for name, found in others.items() if found},
+        },
+    )
+    return True
+
+
+async def rebuild_later(store: MemoryStore, cameras: Sequence[str]) -> None:
+    """Rebuild what could not be rebuilt at the start, once the archive answers."""
+    while True:
+        await asyncio.sleep(RETRY_INTERVAL_S)
+        if await rebuild(store, cameras):
+            return
+
+
+async def forget_old(store: MemoryStore, cameras: Sequence[str], keep_s: float) -> None:
+    """Forget what is older than the retention, camera by camera."""
+    while True:
+        before_ms = round((time.time() - keep_s) * 1000)
+        for camera in cameras:
+            try:
+                count = await store.forget(camera, before_ms)
+            except (MemoryStoreError, OSError) as exc:
+                logger.warning("forgetting is put off: %s", exc)
+                break
+            if count:
+                logger.info("forgot %s", camera, extra={"chunks": count})
+        await asyncio.sleep(RETENTION_INTERVAL_S)
+
+
+async def keep_alive(valkey: EmbeddedValkey) -> None:
+    """Start the embedded archive's server again whenever it dies."""
+    while True:
+        status = await valkey.died()
+        logger.warning("the embedded archive died with status %d", status)
+        await valkey.__aexit__(None, None, None)
+        try:
+            await valkey.__aenter__()
+        except ArchiveUnavailableError as exc:
+            logger.warning("%s", exc)
+            await asyncio.sleep(RETRY_INTERVAL_S)
