@@ -119,7 +119,12 @@ class FactsJudge(nn.Module):
         self.facts = nn.Linear(size, sum(self.classes) + 2 * _CLOCK)
 
     def forward(
-        self, finds: Tensor, keys: Tensor, labels: Tensor, stamps: Tensor
+        self,
+        finds: Tensor,
+        keys: Tensor,
+        labels: Tensor,
+        stamps: Tensor,
+        targets: Targets,
     ) -> Tensor:
         """Give the loss of finding.
 
@@ -128,8 +133,8 @@ class FactsJudge(nn.Module):
             keys: What each question is about, 0 for what no token shows, (G, Q).
             labels: Of the streams' visual tokens, (G, X, A).
             stamps: Second of the day of each frame pair, (G, X / 16).
+            targets: Where the keys are to be seen among the visual tokens.
         """
-        targets = Targets.of(keys, labels)
         named, found = keys > 0, targets.shows.any(dim=2)
         told = self.facts(finds).float()
         parts = told.split([*self.classes, _CLOCK, _CLOCK], dim=-1)

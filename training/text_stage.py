@@ -17,7 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 from ingest.simulation.visit import Colour, Kind
 from ingest.simulation.world import seeded
 from training.clock import ClockJudge
-from training.footage import PAIRS_PER_CHUNK, Footage
+from training.footage import PAIRS_PER_CHUNK, PATCH_VALUES, PATCHES_PER_PAIR, Footage
 from training.glance import FactsJudge, Targets, judge_looks, judge_recall
 from training.loop import Loop, Schedule
 from training.reading import FirstLayer, Glance, Past, read, watch
@@ -70,7 +70,8 @@ class Curriculum:
 
 def scale_features(tower: Qwen3VLVisionModel, footage: Footage) -> None:
     """Scale what the tower gives to `FEATURE_STD`, in its last layer."""
-    patches = unpack(torch.from_numpy(footage.patches[:8].reshape(-1, 64, 384)))
+    some = footage.patches[:8].reshape(-1, PATCHES_PER_PAIR, PATCH_VALUES)
+    patches = unpack(torch.from_numpy(some))
     with torch.inference_mode():
         factor = FEATURE_STD / see(tower, patches).std()
     with torch.no_grad():
@@ -142,7 +143,7 @@ class TextStage:
     ) -> None:
         self.model: Qwen3VLTextModel = module.model.language_model
         self._teacher, self._curriculum = teacher, curriculum
-        self._features, self._labels = seen[0], seen[1].long()
+        self._features, self._labels = seen
         self.template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
         self.clock = ClockJudge(size, self.template.layout, self.read_tokens)
@@ -167,13 +168,13 @@ class TextStage:
         labels = self._labels_of(lesson)
         with torch.autocast("cpu", torch.bfloat16):
             pasts, first = self.watch(lesson)
-            targets = Targets.of(lesson.keys, labels)
-            hidden, glance, targets = self.ask(lesson, pasts, targets, rng)
+            sought = Targets.of(lesson.keys, labels)
+            hidden, glance, to_read = self.ask(lesson, pasts, sought, rng)
             clock = self.clock(first, lesson.stamps)
             loss = self._judge(hidden, lesson)
         keys, stamps = lesson.keys, lesson.stamps.flatten(1)
-        looks = judge_looks(glance.looks, keys, targets)
-        facts = self.facts(glance.finds, keys, labels, stamps)
+        looks = judge_looks(glance.looks, keys, to_read)
+        facts = self.facts(glance.finds, keys, labels, stamps, sought)
         recall = judge_recall(glance, keys, lesson.answers)
         for name, part in (
             *(("answers", loss), ("recall", recall), ("looks", looks)),
@@ -201,7 +202,7 @@ class TextStage:
 
         Returns:
             Hidden states where answers are given, (G, Q, A, C); the glance, its looks
-            at the sink and the tokens of the targets only; the targets.
+            at the sink and at what is read of the chunks only; the targets among that.
         """
         places = self.template.places
         spread = Spread.deal(rng, *lesson.chunks.shape, places.span)
@@ -242,7 +243,7 @@ class TextStage:
     def _labels_of(self, lesson: Lesson) -> Tensor:
         """Give the labels of the streams' visual tokens, (G, N pairs V, A)."""
         labels = self._labels[lesson.worlds[..., None], _pairs_of(lesson)]
-        return labels.flatten(1, 3)
+        return labels.flatten(1, 3).long()
 
     def _note_right(self, logits: Tensor, lesson: Lesson) -> None:
         same = logits.argmax(dim=-1) == lesson.answers
@@ -264,13 +265,7 @@ def _pairs_of(lesson: Lesson) -> Tensor:
     return lesson.chunks[..., None] * PAIRS_PER_CHUNK + torch.arange(PAIRS_PER_CHUNK)
 
 
-def train_text(
-    module: Qwen3VLForConditionalGeneration,
-    stage: TextStage,
-    folder: Path,
-    schedule: Schedule,
-) -> None:
+def train_text(stage: TextStage, folder: Path, schedule: Schedule) -> None:
     """Train the language model on what the stage deals."""
-    model = module.model.language_model
-    model.requires_grad_(requires_grad=True)
+    stage.model.requires_grad_(requires_grad=True)
     Loop("text", folder, stage.parts, schedule, stage.loss).run()

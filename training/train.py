@@ -76,7 +76,7 @@ def build(
     labels = torch.from_numpy(np.array(footage.labels))
     stage = TextStage(module, tokenizer, teacher, (features, labels), curriculum)
     schedule = Schedule(effort.text_steps, min(150, effort.text_steps // 4))
-    train_text(module, stage, run, schedule)
+    train_text(stage, run, schedule)
     return module, tokenizer
 
 
