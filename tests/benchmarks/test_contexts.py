@@ -94,6 +94,29 @@ def test_rekv_reads_everything_when_it_may(stream: Stream) -> None:
     torch.testing.assert_close(ranked.keys, everything.keys)
 
 
+def test_rekv_reads_the_frames_that_each_layer_ranks_highest(stream: Stream) -> None:
+    queries = rekv.all_queries(stream.model, QUESTION, stream.sink)  # (L, Q, T, D)
+    frames = [f for whole in stream.wholes for f in split_frames(whole)]
+    layers, heads = queries.shape[:2]
+    group = heads // frames[0].keys.shape[1]
+    runs = rekv.Frames.of(stream).read(queries, tokens=3 * frames[0].num_tokens)
+    chosen = []
+    for layer in range(layers):
+        ranked = [
+            sum(
+                queries[layer, h].mean(0) @ frame.keys[layer, h // group].mean(0)
+                for h in range(heads)
+            )
+            for frame in frames
+        ]
+        best = sorted(sorted(range(len(frames)), key=lambda n: -ranked[n])[:3])
+        chosen.append(best)
+        for run, number in zip(runs, best, strict=True):
+            assert torch.equal(run.keys[layer], frames[number].keys[layer])
+            assert torch.equal(run.values[layer], frames[number].values[layer])
+    assert len({tuple(best) for best in chosen}) > 1
+
+
 def test_full_kv_is_left_out_of_long_streams(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +133,19 @@ def test_the_oracle_reads_the_chunks_that_hold_the_answer(stream: Stream) -> Non
         if reading.level is Level.LOW
     ]
     assert fine == [1, 3]  # the newest is read fine by everyone
+
+
+def test_the_mix_re_loads_the_chunks_of_the_highest_scores(stream: Stream) -> None:
+    asked = Asked("?", [0.1, 0.6, 0.3, 0.0], 0.0, holders=[])
+    chosen = [
+        [
+            n
+            for n, r in enumerate(contexts.choose_scored(stream, asked, k))
+            if r.is_evidence
+        ]
+        for k in (1, 2)
+    ]
+    assert chosen == [[1], [1, 2]]
 
 
 def test_recall_is_told_by_what_was_re_loaded(stream: Stream) -> None:
