@@ -145,7 +145,7 @@ class Viewer:
         candidates = self._candidates(question)
         everything, room = len(candidates), self.settings.full_tokens
         if sum(c.low_tokens for c in candidates) <= room:
-            limits = RecallLimits(everything, 0, room)
+            limits = RecallLimits(0, everything, room)
             yield Context("l_only"), await self._recall(candidates, limits)
         room = self.settings.context_tokens
         limits = RecallLimits(0, 0, room)

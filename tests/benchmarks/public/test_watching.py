@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
@@ -161,6 +162,21 @@ async def test_l_kv_comes_back_from_the_archive_as_it_was_made(
     kept = (whole.keys[0, 0, :, None] == low.keys[0, 0]).all(-1).any(0)
     assert kept.all()  # every archived key is one of the prefilled keys
     assert low.keys.device == torch.device("cpu")
+
+
+async def test_l_kv_only_reads_even_what_nothing_points_at(
+    model: VisionLanguageModel,
+    store: MemoryStore,
+    video: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nothing(_queries: object, memories: Sequence[object], _heads: object) -> Tensor:
+        return torch.zeros(len(memories))
+
+    monkeypatch.setattr("benchmarks.public.watching.score_chunks", nothing)
+    contexts = await read(await watch_all(model, store, video))
+    low = [memory.low_tokens for memory in store.resident.chunks(["video"])]
+    assert [run.num_tokens for run in contexts[Context("l_only")]] == low
 
 
 async def test_contexts_of_everything_are_left_out_when_they_do_not_fit(
