@@ -1,6 +1,7 @@
-"""Results stream by stream in a file, so that a run that was cut off can go on."""
+"""Results piece by piece in a file, so that a run that was cut off can go on."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from benchmarks.errors import OtherMeasurementsError
 from benchmarks.rows import StreamRun, Trial
 
 
-class Partial:
-    """The streams that were finished, beside the result they will become.
+class Records:
+    """What was finished, beside the result that it will become.
 
-    The first line tells what is measured; every other line is one stream. Lines are
-    added, never changed, so that what is there survives a kill at any moment.
+    The first line tells what is measured; every other line is one finished piece, and
+    by which commit. Lines are added, never changed, so that what is there survives a
+    kill at any moment.
     """
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
@@ -23,18 +25,36 @@ class Partial:
         Raises:
             OtherMeasurementsError: What is there was measured of something else.
         """
-        self._path, self.runs = path, list[StreamRun]()
-        self.commits: set[str] = set()
-        lines = _whole_lines(path)
-        if lines and json.loads(lines[0]) != facts:
+        self._path = path
+        first, lines = json.dumps(facts), _whole_lines(path)
+        if lines and json.loads(lines[0]) != json.loads(first):
             raise OtherMeasurementsError(path)
-        for line in lines[1:]:
-            body = json.loads(line)
-            self.commits.add(body["commit"])
-            self.runs.append(_run_of(body["run"]))
         whole = path.with_name(f"{path.name}.new")  # without a line that was cut off
-        whole.write_text("".join(f"{line}\n" for line in lines or [json.dumps(facts)]))
+        whole.write_text("".join(f"{line}\n" for line in lines or [first]))
         whole.replace(path)
+        self.commits = {str(body["commit"]) for body in self.bodies()}
+
+    def bodies(self) -> Iterator[dict[str, Any]]:
+        """Read what is there, piece by piece."""
+        return map(json.loads, _whole_lines(self._path)[1:])
+
+    def write(self, body: dict[str, Any]) -> None:
+        """Keep one piece; `commit` is in it."""
+        self.commits.add(body["commit"])
+        with self._path.open("a") as file:
+            file.write(json.dumps(body) + "\n")
+
+    def remove(self) -> None:
+        """Take the file away: the result is written."""
+        self._path.unlink()
+
+
+class Partial(Records):
+    """Finished streams of simulated cameras."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        super().__init__(path, facts)
+        self.runs = [_run_of(body["run"]) for body in self.bodies()]
 
     @property
     def done(self) -> set[tuple[int, int]]:
@@ -44,13 +64,7 @@ class Partial:
     def add(self, run: StreamRun, commit: str) -> None:
         """Keep one stream."""
         self.runs.append(run)
-        self.commits.add(commit)
-        with self._path.open("a") as file:
-            file.write(json.dumps({"commit": commit, "run": asdict(run)}) + "\n")
-
-    def remove(self) -> None:
-        """Take the file away: the result is written."""
-        self._path.unlink()
+        self.write({"commit": commit, "run": asdict(run)})
 
 
 def _whole_lines(path: Path) -> list[str]:

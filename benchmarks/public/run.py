@@ -3,13 +3,15 @@
 Run `python -m benchmarks.accuracy --dataset vnbench --root DIR --model NAME`; how the
 folder looks for each benchmark is in docs/public-benchmarks.md. Every question is asked
 in the contexts that Video-X2L (arXiv 2506.21184) compares: full KV where it fits, L-KV
-only, H-KV only, and both with the most relevant chunks re-loaded; and blind.
+only, H-KV only, and both with the most relevant chunks re-loaded; and blind. The same
+command again goes on where a run was cut off.
 """
 
 import argparse
 import asyncio
 import json
 import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +38,7 @@ from benchmarks.public import (
     vnbench,
 )
 from benchmarks.public.asking import Inquiry
+from benchmarks.public.finished import Finished, Videos
 from benchmarks.public.items import Item
 from benchmarks.public.reading import DatasetError
 from benchmarks.public.scoring import Score, Scorer, is_right
@@ -87,26 +90,30 @@ def by_video(items: Sequence[Item], limit: int | None) -> list[list[Item]]:
 
 async def ask_all(
     model: VisionLanguageModel,
-    videos: Sequence[Sequence[Item]],
+    videos: Videos,
     view: ViewSettings,
-    on_video: Callable[[Inquiry], None],
-) -> None:
+    finished: Finished,
+    commit: str,
+) -> Inquiry:
     """Watch every video and ask everything about it, over a real archive.
 
     Args:
         model: The model.
         videos: The items of each video.
         view: How videos are watched and read.
-        on_video: Told of all replies so far after each video.
+        finished: The videos that were watched before; the others are added.
+        commit: Of the code that watches them.
 
     Raises:
         CameraError: A video can't be read.
     """
     async with open_store(model, Setup(HIGH, LOW, MEMORY.index_keys)) as store:
         inquiry = Inquiry(Viewer(model, store, view))
-        for items in track(videos, "videos"):
+        finished.put_into(inquiry, videos)
+        for items in track(finished.left(videos), "videos"):
             await inquiry.ask_about_video(items)
-            on_video(inquiry)
+            finished.add(inquiry, items, commit)
+    return inquiry
 
 
 def rows_of(inquiry: Inquiry, score: Scorer) -> list[dict[str, Any]]:
@@ -174,42 +181,55 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Read a benchmark, ask all of it, score it; write what there is after each video.
+    """Read a benchmark, ask all of it that is not done yet, and score it.
 
     Raises:
         DatasetError: Its files are not as they should be.
         ModelLoadError: The model can't be loaded.
         CameraError: A video can't be read.
+        OtherMeasurementsError: What was cut off was measured of something else.
     """
     benchmark = BENCHMARKS[arguments.dataset]
     videos = by_video(benchmark.load(arguments.root), arguments.limit)
-    view = view_of(arguments)
     settings = ModelSettings(name=arguments.model, max_pixels=arguments.max_pixels)
-    model = load_model(settings)
-    result: dict[str, Any] = {
+    model, view = load_model(settings), view_of(arguments)
+    environment, facts = describe(), facts_of(model, arguments.dataset, view)
+    with tempfile.TemporaryDirectory() as nowhere:
+        target = arguments.json or Path(nowhere) / "public.json"
+        finished = Finished(target.with_name(f"{target.name}.part"), facts)
+        commit = str(environment["commit"])
+        inquiry = asyncio.run(ask_all(model, videos, view, finished, commit))
+        result = {
+            **facts,
+            "videos": len(videos),
+            "videos_done": len(videos),
+            "is_limited": arguments.limit is not None,
+            **environment,
+            "commit": ", ".join(sorted(finished.commits)),
+            "rows": rows_of(inquiry, benchmark.score),
+            "replies": replies_of(inquiry),
+        }
+        if arguments.json:
+            target.write_text(json.dumps(result, indent=2) + "\n")
+            finished.remove()
+    return result
+
+
+def facts_of(
+    model: VisionLanguageModel, dataset: str, view: ViewSettings
+) -> dict[str, Any]:
+    """Give what is measured: videos of the same facts stand in one result."""
+    return {
         "command": "python -m benchmarks.accuracy",
-        "dataset": arguments.dataset,
-        "videos": len(videos),
-        "videos_done": 0,
-        "is_limited": arguments.limit is not None,
+        "dataset": dataset,
         "model": model.name,
         "fingerprint": model.fingerprint,
         "max_pixels": model.patches.max_pixels,
         "view": asdict(view),
         "h": asdict(HIGH),
         "l": asdict(LOW),
-        **describe(),
+        "index_keys": MEMORY.index_keys,
     }
-
-    def add(inquiry: Inquiry) -> None:
-        result["videos_done"] += 1
-        result["rows"] = rows_of(inquiry, benchmark.score)
-        result["replies"] = replies_of(inquiry)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
-
-    asyncio.run(ask_all(model, videos, view, add))
-    return result
 
 
 def view_of(arguments: argparse.Namespace) -> ViewSettings:

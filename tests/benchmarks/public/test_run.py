@@ -188,6 +188,35 @@ def test_a_mistake_ends_the_command_with_a_sentence(
     assert re.search(r"error: .*abc\.mp4", told(root))
 
 
+def test_a_run_that_was_cut_off_gives_what_a_whole_one_gives(
+    put: Put, say: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [LVB, LVB | {"id": "other", "video_path": "other.mp4"}]
+    root = put(rows, "lvb_val.json", "videos/abc.mp4", "videos/other.mp4")
+    say(lambda _prompt: "C")
+    whole = run(root, "longvideobench")
+    (root / "result.json").unlink()
+    watched: list[str] = []
+    open_video = Viewer.open
+
+    async def open_one(self: Viewer, video: Path) -> None:
+        if len(watched) == 1:
+            watched.append("cut off")
+            raise KeyboardInterrupt
+        watched.append(video.name)
+        await open_video(self, video)
+
+    monkeypatch.setattr(Viewer, "open", open_one)
+    with pytest.raises(KeyboardInterrupt):
+        run(root, "longvideobench")
+    assert not (root / "result.json").exists()
+    again = run(root, "longvideobench")
+    assert watched == ["abc.mp4", "cut off", "other.mp4"]
+    assert (again["rows"], again["replies"]) == (whole["rows"], whole["replies"])
+    assert again["videos_done"] == 2
+    assert not (root / "result.json.part").exists()
+
+
 def test_a_quick_run_is_of_two_videos() -> None:
     words = "--dataset mlvu --root there --model builtin --quick"
     assert make_parser().parse_args(words.split()).limit == 2
