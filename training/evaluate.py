@@ -6,6 +6,7 @@ uncompressed in time order, and every question decoded over that cache.
 
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,23 +88,40 @@ def say(
     )
 
 
+def worlds_named(seeds: str) -> range:
+    """Give the worlds of `first-last`, or of one number.
+
+    Raises:
+        typer.BadParameter: It is neither, or no worlds lie between them.
+    """
+    named = re.fullmatch(r"(\d+)(?:-(\d+))?", seeds)
+    if named is None:
+        raise typer.BadParameter(
+            f"worlds are FIRST-LAST, from 0 up, not {seeds}", param_hint="--seeds"
+        )
+    first, last = int(named[1]), int(named[2] or named[1])
+    if first > last:
+        raise typer.BadParameter(f"{first} is after {last}", param_hint="--seeds")
+    return range(first, last + 1)
+
+
 def main(
     model: Annotated[str, typer.Option(help="a folder, or builtin")] = "builtin",
     seeds: Annotated[str, typer.Option(help="worlds: first-last")] = (
         f"{Split.TEST.world(0)}-{Split.TEST.world(39)}"
     ),
-    chunks: Annotated[int, typer.Option(help="chunks of 4 s in a stream")] = 32,
-    each: Annotated[int, typer.Option(help="questions of a type per world")] = 4,
+    chunks: Annotated[int, typer.Option(min=1, help="chunks of 4 s in a stream")] = 32,
+    each: Annotated[int, typer.Option(min=1, help="questions of a type per world")] = 4,
     out: Annotated[Path | None, typer.Option("--json", help="write rows here")] = None,
 ) -> None:
     """Print how often the model is right, by type of question."""
+    worlds = worlds_named(seeds)
     settings = ModelSettings(
         name=model, device="cpu", dtype="float32", max_pixels=PATCHES.max_pixels
     )
     loaded = load_model(settings)
-    first, _, last = seeds.partition("-")
     right: dict[str, list[bool]] = defaultdict(list)
-    for seed in track(range(int(first), int(last or first) + 1), "worlds"):
+    for seed in track(worlds, "worlds"):
         questions = questions_on(seed, chunks, each)
         answers = answers_on(loaded, film(seed, chunks), questions)
         for question, answer in zip(questions, answers, strict=True):
