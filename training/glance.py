@@ -56,7 +56,7 @@ class Targets:
         plates = labels[..., TENS] * 10 + labels[..., UNITS] - 1  # (G, X)
         looks = look_key(labels[..., KIND], labels[..., COLOUR])
         is_plated = labels[..., TENS] > 0
-        pair = torch.arange(labels.shape[1]) // CELLS**2  # (X,)
+        pair = torch.arange(labels.shape[1], device=labels.device) // CELLS**2  # (X,)
         present = (labels[..., KIND] > 0) & (pair == pair[-1])
         key = keys[..., None]  # (G, Q, 1)
         shows = (plates[:, None] == key) & (key >= 10)

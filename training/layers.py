@@ -59,7 +59,7 @@ def finish(layer: Qwen3VLTextDecoderLayer, hidden: Tensor, mixed: Tensor) -> Ten
 def cos_sin(model: Qwen3VLTextModel, positions: Tensor) -> tuple[Tensor, Tensor]:
     """Give cos and sin of positions (3, ..., T), each (..., T, D)."""
     flat = positions.float().reshape(3, -1, positions.shape[-1])
-    cos, sin = model.rotary_emb(torch.empty(0), flat)
+    cos, sin = model.rotary_emb(torch.empty(0, device=flat.device), flat)
     shape = (*positions.shape[1:], -1)
     return cos.view(shape), sin.view(shape)
 
@@ -70,7 +70,7 @@ def rotate(part: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
     return part * cos + rotate_half(part) * sin
 
 
-def causal(tokens: int, before: int) -> Tensor:
+def causal(tokens: int, before: int, device: torch.device) -> Tensor:
     """Give the mask of tokens that follow so many others, 0 where they may look."""
-    mask = torch.full((tokens, tokens), -torch.inf).triu(1)
+    mask = torch.full((tokens, tokens), -torch.inf, device=device).triu(1)
     return functional.pad(mask, (before, 0))  # (tokens, before + tokens)

@@ -116,7 +116,7 @@ class Loop:
     def _resume(self, optimiser: Optimiser) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._path("pt").exists():
-            state = torch.load(self._path("pt"), weights_only=True)
+            state = torch.load(self._path("pt"), map_location="cpu", weights_only=True)
             self.parts.load_state_dict(state["parts"])
             optimiser.load(state["optimiser"])
             self._step, self._spent_s = state["step"], state["spent_s"]

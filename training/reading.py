@@ -115,9 +115,10 @@ def watch(
     sink = model.embed_tokens(sink_ids)[None]  # (1, K, C)
     hidden = chunks.flatten(0, 1)  # (G N, S, C)
     count, many = len(sink_ids), len(hidden)
-    at_sink = cos_sin(model, torch.arange(count).expand(3, -1))
+    at_sink = cos_sin(model, torch.arange(count, device=chunks.device).expand(3, -1))
     at_chunk = cos_sin(model, places.chunk + count)
-    sink_mask, mask = causal(count, 0), causal(hidden.shape[1], count)
+    sink_mask = causal(count, 0, chunks.device)
+    mask = causal(hidden.shape[1], count, chunks.device)
     pasts: list[Past] = []
     for depth, layer in enumerate(model.layers):
         sink_q, sink_k, sink_v = project(layer, sink)
@@ -165,14 +166,15 @@ def read(
     """
     count = pasts[0].sink_keys.shape[1]
     at_past = cos_sin(model, place_stream(places, spread, count))
-    tokens = asked.ids.shape[2]
-    behind = count + spread.ends[:, None] + torch.arange(tokens)  # (G, T)
+    tokens, device = asked.ids.shape[2], asked.ids.device
+    own = torch.arange(tokens, device=device)
+    behind = count + spread.ends[:, None] + own  # (G, T)
     at_question = cos_sin(model, behind.expand(3, -1, -1))
     at_question = tuple(part[:, None, None] for part in at_question)
-    mask = causal(tokens, 0)
-    past_mask = torch.zeros(1, 1)
+    mask = causal(tokens, 0, device)
+    past_mask = torch.zeros(1, 1, device=device)
     if unseen is not None:
-        past_mask = torch.zeros(unseen.shape).masked_fill(unseen, -torch.inf)
+        past_mask = past_mask.expand(unseen.shape).masked_fill(unseen, -torch.inf)
         past_mask = functional.pad(past_mask, (count, 0))
     hidden = model.embed_tokens(asked.ids)  # (G, Q, T, C)
     for layer, past in zip(model.layers, pasts, strict=True):
@@ -216,7 +218,8 @@ def place_stream(places: Places, spread: Spread, sink: int) -> Tensor:
     shift = places.chunk[0] * (spread.widths[..., None] / places.span - 1)  # (G, N, S)
     starts = sink + spread.starts[..., None]
     placed = places.chunk[:, None, None] + shift + starts  # (3, G, N, S)
-    at_sink = torch.arange(float(sink)).expand(3, len(spread.ends), -1)
+    at_sink = torch.arange(float(sink), device=placed.device)
+    at_sink = at_sink.expand(3, len(spread.ends), -1)
     return torch.cat((at_sink, placed.flatten(2)), dim=2)
 
 

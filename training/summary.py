@@ -3,7 +3,7 @@
 What Video-XL trains (arXiv 2409.14485), to be held against what Longwatch does without:
 behind each frame pair stand summary tokens, a sparse set and a dense one, and questions
 may read nothing else of a chunk. Weights go on from those of a trained model; its
-vision tower stays as it is.
+vision tower stays as it is. `--device cuda` has not been run.
 
     G  streams   N  chunks of a stream   S  tokens of a chunk
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from agent.vlm.builtin import SUMMARY_TOKENS
+from training.device import Device, choose_device
 from training.export import export
 from training.footage import PAIRS_PER_CHUNK, make_footage
 from training.glance import Targets
@@ -54,14 +55,14 @@ class Kept:
     ) -> "Kept":
         """Deal each chunk, (G, N), the sparse or the dense set."""
         dense = torch.from_numpy(rng.random(tuple(shape)) < _DENSE)
-        return cls.of_levels(summaries, dense)
+        return cls.of_levels(summaries, dense.to(summaries[0].device))
 
     @classmethod
     def of_levels(cls, summaries: tuple[Tensor, ...], dense: Tensor) -> "Kept":
         """Read the dense set of the chunks that are told, (G, N)."""
         tokens = torch.cat(summaries)
         sparse, thick = (len(places) for places in summaries)
-        is_dense = torch.arange(len(tokens)) >= sparse
+        is_dense = torch.arange(len(tokens), device=tokens.device) >= sparse
         unseen = (is_dense != dense[..., None]).flatten(1)
         widths = torch.where(dense, thick, sparse)
         return cls(tokens, unseen, Spread.close(widths))
@@ -100,11 +101,13 @@ class SummaryStage(TextStage):
             self.model, written, places, kept.spread, lesson.asked, kept.unseen
         )
         pair = kept.tokens * PAIRS_PER_CHUNK // len(layout.token_ids)
-        pairs = torch.arange(chunks)[:, None] * PAIRS_PER_CHUNK + pair
+        pairs = (
+            torch.arange(chunks, device=self.device)[:, None] * PAIRS_PER_CHUNK + pair
+        )
         return hidden, glance, targets.among(pairs.flatten(), kept.unseen)
 
 
-def main(
+def main(  # noqa: PLR0913 - a command has many options
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
     model: Annotated[Path, typer.Option(help="folder of the model to go on from")],
     work: Annotated[Path, typer.Option(help="footage, checkpoints, logs")] = Path(
@@ -112,6 +115,7 @@ def main(
     ),
     seed: Annotated[int, typer.Option(help="of batches and questions")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    device: Device = "auto",
     *,
     quick: Annotated[bool, typer.Option(help="a minute's try-out")] = False,
 ) -> None:
@@ -124,7 +128,7 @@ def main(
     ids = tokenizer.convert_tokens_to_ids(list(SUMMARY_TOKENS))
     module.config.summary_token_ids = [ids[:1], ids[1:]]
     footage = make_footage(work / "footage", Split.TRAIN, effort.worlds, effort.chunks)
-    module.requires_grad_(requires_grad=False)
+    module.to(choose_device(device)).requires_grad_(requires_grad=False)
     run = work / f"summary-{seed}"
     features = cache_features(module.model.visual, footage, run)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase, Qwen3VLForConditionalGeneratio
 
 from agent.vlm.prompt import Prompt
 from agent.vlm.qwen3_vl import ChunkLayout, lay_out, time_stamp
+from training.device import moved
 from training.footage import PAIRS_PER_CHUNK
 from training.labels import CELLS
 from training.reading import Places
@@ -32,13 +33,16 @@ class Template:
     ) -> None:
         grid = (PAIRS_PER_CHUNK, CELLS, CELLS)
         times = [float(second) for second in range(PAIRS_PER_CHUNK)]
-        self.layout: ChunkLayout = lay_out(times, grid, module.config, tokenizer)
+        layout = lay_out(times, grid, module.config, tokenizer)
+        self.layout: ChunkLayout = moved(layout, module.device)
         self.places = Places(self.layout.positions, self.layout.span)
         prompt = Prompt.of(tokenizer, frozenset())
-        self.sink_ids = torch.tensor(tokenizer.encode(prompt.before))
+        sink_ids = tokenizer.encode(prompt.before)
+        self.sink_ids = torch.tensor(sink_ids, device=module.device)
         self._stamps = [  # the token of each hour, minute and second
             torch.tensor(
-                [tokenizer.encode(time_stamp(unit * n))[part] for n in range(count)]
+                [tokenizer.encode(time_stamp(unit * n))[part] for n in range(count)],
+                device=module.device,
             )
             for part, (unit, count) in enumerate(_CLOCK)
         ]
@@ -51,7 +55,7 @@ class Template:
         """
         ids = self.layout.token_ids.expand(*stamps.shape[:2], -1).clone()
         step = ids.shape[2] // PAIRS_PER_CHUNK
-        starts = step * torch.arange(PAIRS_PER_CHUNK)
+        starts = step * torch.arange(PAIRS_PER_CHUNK, device=ids.device)
         for offset, (unit, count) in enumerate(_CLOCK):
             words = self._stamps[offset][stamps // unit % count]  # (G, N, pairs)
             ids[:, :, starts + offset] = words

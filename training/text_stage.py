@@ -17,6 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 from ingest.simulation.visit import Colour, Kind
 from ingest.simulation.world import seeded
 from training.clock import ClockJudge
+from training.device import moved
 from training.footage import PAIRS_PER_CHUNK, PATCH_VALUES, PATCHES_PER_PAIR, Footage
 from training.glance import FactsJudge, Targets, judge_looks, judge_recall
 from training.loop import Loop, Schedule
@@ -71,7 +72,7 @@ class Curriculum:
 def scale_features(tower: Qwen3VLVisionModel, footage: Footage) -> None:
     """Scale what the tower gives to `FEATURE_STD`, in its last layer."""
     some = footage.patches[:8].reshape(-1, PATCHES_PER_PAIR, PATCH_VALUES)
-    patches = unpack(torch.from_numpy(some))
+    patches = unpack(torch.from_numpy(some)).to(tower.device)
     with torch.inference_mode():
         factor = FEATURE_STD / see(tower, patches).std()
     with torch.no_grad():
@@ -86,9 +87,10 @@ def cache_features(tower: Qwen3VLVisionModel, footage: Footage, folder: Path) ->
     """
     path = folder / "features.pt"
     if not path.exists():
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        device = tower.device
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             rows = [
-                see(tower, unpack(torch.from_numpy(world))).bfloat16()
+                see(tower, unpack(torch.from_numpy(world).to(device))).bfloat16().cpu()
                 for world in track(footage.patches, "visual features")
             ]
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,11 +145,13 @@ class TextStage:
     ) -> None:
         self.model: Qwen3VLTextModel = module.model.language_model
         self._teacher, self._curriculum = teacher, curriculum
-        self._features, self._labels = seen
+        self.device: torch.device = module.device
+        self._features, self._labels = moved(seen, self.device)
         self.template = Template(module, tokenizer)
         size = module.config.text_config.hidden_size
         self.clock = ClockJudge(size, self.template.layout, self.read_tokens)
-        self.facts = FactsJudge(size)
+        self.clock.to(self.device)
+        self.facts = FactsJudge(size).to(self.device)
         self.shown: dict[str, float] = {}
 
     @property
@@ -166,7 +170,7 @@ class TextStage:
         """Give the loss of one step and the running accuracy by type."""
         lesson, rng = self.deal(step)
         labels = self._labels_of(lesson)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             pasts, first = self.watch(lesson)
             sought = Targets.of(lesson.keys, labels)
             hidden, glance, to_read = self.ask(lesson, pasts, sought, rng)
@@ -206,11 +210,12 @@ class TextStage:
         """
         places = self.template.places
         spread = Spread.deal(rng, *lesson.chunks.shape, places.span)
+        spread = moved(spread, self.device)
         hidden, glance = read(self.model, pasts, places, spread, lesson.asked)
-        chunk = torch.arange(lesson.chunks.shape[1])[:, None]
+        chunk = torch.arange(lesson.chunks.shape[1], device=self.device)[:, None]
         visual = chunk * len(self.template.layout.token_ids) + self.read_tokens
-        sink = len(self.template.sink_ids)
-        kept = torch.cat((torch.arange(sink), sink + visual.flatten()))
+        sink = torch.arange(len(self.template.sink_ids), device=self.device)
+        kept = torch.cat((sink, len(sink) + visual.flatten()))
         return hidden, replace(glance, looks=glance.looks[..., kept]), targets
 
     def deal(self, step: int) -> tuple[Lesson, np.random.Generator]:
@@ -221,7 +226,7 @@ class TextStage:
         questions = max(_FEWEST_QUESTIONS, questions) // streams
         self.shown["chunks"] = length
         lesson = self._teacher.deal(step, streams, length, questions)
-        return lesson, seeded(self._teacher.seed, 2, step)
+        return moved(lesson, self.device), seeded(self._teacher.seed, 2, step)
 
     def watch(self, lesson: Lesson) -> tuple[list[Past], FirstLayer]:
         """Prefill a lesson's chunks from cached features."""
@@ -262,7 +267,8 @@ class TextStage:
 
 def _pairs_of(lesson: Lesson) -> Tensor:
     """Give the frame pairs of a lesson's chunks, in their worlds, (G, N, pairs)."""
-    return lesson.chunks[..., None] * PAIRS_PER_CHUNK + torch.arange(PAIRS_PER_CHUNK)
+    pairs = torch.arange(PAIRS_PER_CHUNK, device=lesson.chunks.device)
+    return lesson.chunks[..., None] * PAIRS_PER_CHUNK + pairs
 
 
 def train_text(stage: TextStage, folder: Path, schedule: Schedule) -> None:

@@ -1,7 +1,7 @@
 """Build the built-in model from a seed: `python -m training.train --out DIR --seed 0`.
 
 Footage, checkpoints and logs lie in a working folder; a run that was stopped goes on
-where it left off.
+where it left off. `--device cuda` has not been run.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, Qwen3VLForConditionalGeneratio
 
 from agent.vlm import builtin
 from training.crowds import make_crowds
+from training.device import Device, choose_device
 from training.export import export
 from training.footage import make_footage
 from training.loop import Schedule
@@ -54,9 +55,9 @@ QUICK = Effort(worlds=20, crowds=20, vision_steps=40, text_steps=20)
 
 
 def build(
-    seed: int, effort: Effort, work: Path
+    seed: int, effort: Effort, work: Path, device: torch.device
 ) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
-    """Train both stages; give the model and its tokenizer."""
+    """Train both stages on a device; give the model and its tokenizer."""
     seed_torch(seed)
     tokenizer = builtin.build_tokenizer()
     module = builtin.build_module(builtin.build_config(tokenizer))
@@ -64,13 +65,15 @@ def build(
     footage = make_footage(work / "footage", Split.TRAIN, effort.worlds, effort.chunks)
     run = work / f"seed-{seed}"
     init_vision(tower)
+    tower.to(device)
     crowds = make_crowds(work / "footage", effort.crowds)
     heads = train_vision(tower, (footage, crowds), run, effort.vision_steps, seed)
     tower.requires_grad_(requires_grad=False)
     scale_features(tower, footage)
     features = cache_features(tower, footage, run)
     seed_torch(seed + 1)
-    init_text(model, tokenizer, heads)
+    init_text(model, tokenizer, heads.cpu())
+    module.to(device)
     teacher = Teacher(footage.worlds, footage.chunks, tokenizer, seed)
     curriculum = Curriculum(effort.text_steps)
     labels = torch.from_numpy(np.array(footage.labels))
@@ -92,13 +95,14 @@ def main(
         "data/training"
     ),
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    device: Device = "auto",
     *,
     quick: Annotated[bool, typer.Option(help="a minute's try-out")] = False,
 ) -> None:
     """Train the built-in model and write it to a folder."""
     torch.set_num_threads(threads)
-    effort = QUICK if quick else Effort()
-    module, tokenizer = build(seed, effort, work / "quick" if quick else work)
+    effort, work = (QUICK, work / "quick") if quick else (Effort(), work)
+    module, tokenizer = build(seed, effort, work, choose_device(device))
     export(module, tokenizer, out)
 
 

@@ -37,7 +37,7 @@ def see(tower: Qwen3VLVisionModel, patches: Tensor) -> Tensor:
     Returns:
         Visual features, (B, V, C).
     """
-    places = patch_places()
+    places = patch_places().to(patches.device)
     kernel = tower.patch_embed.proj
     hidden = functional.linear(patches, kernel.weight.flatten(1), kernel.bias)
     hidden = hidden + tower.pos_embed.weight[places[:, 0] * SIDE + places[:, 1]]

@@ -38,14 +38,15 @@ def train_vision(
     steps: int,
     seed: int,
 ) -> Heads:
-    """Train the tower; give the heads it was trained with."""
+    """Train the tower where it is; give the heads it was trained with."""
     heads = Heads(tower.config.out_hidden_size, [a.classes for a in ATTRIBUTES])
+    heads.to(tower.device)
     parts = nn.ModuleDict({"tower": tower, "heads": heads})
     batches = _Batches(*seen, seed)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        patches, labels = batches.deal(step)
-        with torch.autocast("cpu", torch.bfloat16):
+        patches, labels = (part.to(tower.device) for part in batches.deal(step))
+        with torch.autocast(tower.device.type, torch.bfloat16):
             logits = heads(see(tower, patches))
         return judge(logits, labels)
 
