@@ -52,7 +52,8 @@ def accuracy_table(
         lines += [
             "",
             f"The type `now` is of `{now['command']} --split {now['split']} --types "
-            f"now --each {now['each']} --chunks {lengths}`, {_worlds(now)}, commit "
+            f"{' '.join(now['types'])} --each {now['each']} --chunks {lengths}`, "
+            f"{_worlds(now)}, commit "
             f"{now['commit']}; it is counted in `all` and in the ages as often as "
             "the other run asked it.",
         ]

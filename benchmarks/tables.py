@@ -1,7 +1,9 @@
 """Write the tables of README and docs from the results: a figure is never typed.
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
-`benchmarks/results/path.json`, `accuracy.json` or `accuracy-now.json`.
+`benchmarks/results/path.json` or to one of the `accuracy*.json` there: `accuracy.json`
+of 32 chunks, `-now` of one type, `-128` and `-1024` of longer streams, `-summary` of
+weights that were trained to summarise.
 """
 
 import json
@@ -80,6 +82,10 @@ def main() -> None:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "path": ("README.md", path_table),
     "accuracy": ("docs/accuracy.md", write_accuracy),
+    **{
+        f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
+        for name in ("128", "1024", "summary")
+    },
 }
 
 if __name__ == "__main__":

@@ -94,7 +94,13 @@ def test_now_is_taken_from_a_run_of_its_own() -> None:
         StreamRun(n, chunks, 1, 1, (now, wrong, replace(now, label=blind)))
         for n, chunks in ((0, 32), (1, 32), (2, 64))
     ]
-    own = RESULT | {"rows": summarise(runs), "each": 1, "seeds": [0, 1], "commit": "z"}
+    own = RESULT | {
+        "rows": summarise(runs),
+        "each": 1,
+        "types": ["now"],
+        "seeds": [0, 1],
+        "commit": "z",
+    }
     table = accuracy_table(result, own)
     cells = cells_of(table, "**32 chunks")
     assert cells[0][4:] == ["all (95 %)", "colour", "now", "age now", "age 1h"]
