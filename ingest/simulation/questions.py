@@ -4,12 +4,14 @@ Pure: from visits and the windows that were watched. Asked is only what those sh
 without doubt: whole visits, and plates, kinds and colours that name one thing.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ingest.simulation.judge import QuestionType, is_right, stamp
+from ingest.simulation.log import Log, Window
 from ingest.simulation.visit import (
     SPRITE_HEIGHT,
     SPRITE_WIDTH,
@@ -21,14 +23,13 @@ from ingest.simulation.visit import (
 
 __all__ = ["Question", "QuestionType", "Window", "ask", "in_full_view_s"]
 
-Window = tuple[float, float]  # start and end, UTC
-
 NOT_SEEN = "not seen"
 NOTHING = "nothing"
 _STEP_S = 0.1
 _SIDE_S = 3.0  # from full view to out of view takes up to two
 _NOW_S = 0.75  # before the end of what was watched: its last frame, and some
 _MOST_COUNTED = 9
+_COUNTED_S = 20  # shortest time that is counted in
 
 _BY_PLATE: dict[QuestionType, tuple[str, ...]] = {
     QuestionType.COLOUR: (
@@ -72,8 +73,8 @@ _ORDER = (
     "Who was first, #{one} or #{other}?",
 )
 _COUNT = (
-    "How many {what} things were seen?",
-    "How many {what} things did you see?",
+    "How many {what} things were seen{when}?",
+    "How many {what} things did you see{when}?",
 )
 _NOW = ("What is happening now?", "What do you see now?")
 
@@ -108,52 +109,6 @@ class Question:
         return is_right(self.type, self.answer, self.happened, answer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """What happened while a camera was watched.
-
-    Attributes:
-        window: Start of the first and end of the last window, UTC.
-        all: Visits that overlap a window.
-        whole: Those that lie in one.
-        subjects: Those of them that are asked about, with a plate that no other has.
-    """
-
-    window: Window
-    all: list[Visit]
-    whole: list[Visit]
-    subjects: list[Visit]
-
-    @classmethod
-    def of(
-        cls,
-        visits: Sequence[Visit],
-        windows: Sequence[Window],
-        about: Window | None,
-    ) -> "_Log":
-        seen, whole = [], []
-        for visit in visits:
-            enter_s, leave_s = visit.enter_s, visit.leave_s
-            if any(enter_s < end and leave_s > start for start, end in windows):
-                seen.append(visit)
-            if any(start <= enter_s and leave_s <= end for start, end in windows):
-                whole.append(visit)
-        plates = Counter(v.plate for v in seen)
-        subjects = [
-            v
-            for v in whole
-            if v.plate is not None
-            and plates[v.plate] == 1
-            and (about is None or about[0] <= v.leave_s < about[1])
-        ]
-        return cls((windows[0][0], windows[-1][1]), seen, whole, subjects)
-
-    def absent(self, dealer: random.Random) -> int:
-        """Give a plate that was not there."""
-        there = {visit.plate for visit in self.all}
-        return dealer.choice([p for p in range(10, 100) if p not in there])
-
-
 def ask(
     visits: Sequence[Visit],
     windows: Sequence[Window],
@@ -170,7 +125,7 @@ def ask(
         dealer: Chooses whom to ask about, and the wording.
         about: Ask about visits that ended in this time, UTC, None for any.
     """
-    log = _Log.of(visits, windows, about)
+    log = Log.of(visits, windows, about)
     return _ASKERS[type](log, dealer, type)
 
 
@@ -189,7 +144,7 @@ def in_full_view_s(visit: Visit) -> float:
 
 
 def _ask_by_plate(
-    log: _Log, dealer: random.Random, type: QuestionType
+    log: Log, dealer: random.Random, type: QuestionType
 ) -> Question | None:
     if not log.subjects:
         return None
@@ -214,16 +169,14 @@ def _ask_by_plate(
     return Question(text, answer, type, happened, holds, (shown,))
 
 
-def _ask_seen(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
+def _ask_seen(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     if dealer.random() < 0.5:
         return _ask_by_plate(log, dealer, type)
     text = dealer.choice(_BY_PLATE[type]).format(plate=log.absent(dealer))
     return Question(text, "no", type, None, log.window)
 
 
-def _ask_absent(
-    log: _Log, dealer: random.Random, type: QuestionType
-) -> Question | None:
+def _ask_absent(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     about = dealer.choice([t for t in _BY_PLATE if t is not QuestionType.SEEN])
     text = dealer.choice(_BY_PLATE[about]).format(
         kind=dealer.choice(list(Kind)), plate=log.absent(dealer)
@@ -231,7 +184,7 @@ def _ask_absent(
     return Question(text, NOT_SEEN, type, None, log.window)
 
 
-def _ask_plate(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
+def _ask_plate(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     looks = Counter((v.colour, v.kind) for v in log.all)
     known = [v for v in log.subjects if looks[v.colour, v.kind] == 1]
     if not known:
@@ -242,7 +195,7 @@ def _ask_plate(log: _Log, dealer: random.Random, type: QuestionType) -> Question
     return Question(text, f"#{visit.plate}", type, happened, happened, (happened,))
 
 
-def _ask_order(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
+def _ask_order(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     if len(log.subjects) < 2:
         return None
     pair = dealer.sample(log.subjects, 2)
@@ -256,17 +209,35 @@ def _ask_order(log: _Log, dealer: random.Random, type: QuestionType) -> Question
     return Question(text, f"#{first.plate}", type, span, holds, shown)
 
 
-def _ask_count(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
+def _ask_count(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     colour = dealer.choice(list(Colour))
-    found = [visit for visit in log.all if visit.colour is colour]
-    if any(visit not in log.whole for visit in found) or len(found) > _MOST_COUNTED:
-        return None
-    text = dealer.choice(_COUNT).format(what=colour)
+    (start_s, end_s), when = _deal_time(log.window, dealer)
+    found = [
+        visit
+        for visit in log.all
+        if visit.colour is colour and visit.enter_s < end_s and visit.leave_s > start_s
+    ]
     shown = tuple((visit.enter_s, visit.leave_s) for visit in found)
-    return Question(text, str(len(found)), type, None, log.window, shown)
+    is_cut = any(enter_s < start_s or leave_s > end_s for enter_s, leave_s in shown)
+    is_cut = is_cut or any(visit not in log.whole for visit in found)
+    if is_cut or len(found) > _MOST_COUNTED:
+        return None
+    text = dealer.choice(_COUNT).format(what=colour, when=when)
+    return Question(text, str(len(found)), type, None, (start_s, end_s), shown)
 
 
-def _ask_now(log: _Log, dealer: random.Random, type: QuestionType) -> Question | None:
+def _deal_time(window: Window, dealer: random.Random) -> tuple[Window, str]:
+    """Deal all of a window, or a time within it; and how a question tells it."""
+    first, last = math.ceil(window[0]), math.floor(window[1])
+    if last - first < 2 * _COUNTED_S or dealer.random() < 0.5:
+        return window, ""
+    start_s = dealer.randint(first, last - _COUNTED_S)
+    end_s = dealer.randint(start_s + _COUNTED_S, last)
+    told = (stamp(time_s).strip("<>") for time_s in (start_s, end_s))
+    return (start_s, end_s), " from {} to {}".format(*told)
+
+
+def _ask_now(log: Log, dealer: random.Random, type: QuestionType) -> Question | None:
     now_s = log.window[1] - _NOW_S
     there = [v for v in log.all if v.enter_s < log.window[1] and v.leave_s > now_s - 1]
     holds = (now_s, log.window[1])
@@ -283,7 +254,7 @@ def _ask_now(log: _Log, dealer: random.Random, type: QuestionType) -> Question |
 
 
 _ASKERS: dict[
-    QuestionType, Callable[[_Log, random.Random, QuestionType], Question | None]
+    QuestionType, Callable[[Log, random.Random, QuestionType], Question | None]
 ] = {
     QuestionType.COLOUR: _ask_by_plate,
     QuestionType.KIND: _ask_by_plate,

@@ -10,6 +10,7 @@
 """
 
 import random
+import re
 
 import pytest
 
@@ -187,6 +188,24 @@ def test_things_of_a_colour_are_counted_with_a_plate_or_without() -> None:
     red = asked["How many red things were seen?"]
     assert red.shown == ((1005, 1013), (1048, 1056))
     assert red.age_s(1060) is None
+
+
+def test_things_are_counted_in_the_time_that_a_question_names() -> None:
+    asked = ask_all(VISITS, QuestionType.COUNT)
+    timed = {}
+    for text, question in asked.items():
+        told = re.search(r" red .* from 00:(\d\d):(\d\d) to 00:(\d\d):(\d\d)\?", text)
+        if told:
+            start_s, end_s = (60 * int(told[n]) + int(told[n + 1]) for n in (1, 3))
+            assert question.holds == (start_s, end_s)
+            assert 1000 <= start_s <= end_s - 20 <= 1040
+            timed[start_s, end_s] = question.answer
+    assert {"0", "1"} <= set(timed.values())
+    for (start_s, end_s), answer in timed.items():
+        inside = (start_s <= 1005 and end_s >= 1013, start_s <= 1048 and end_s >= 1056)
+        outside = (start_s >= 1013 or end_s <= 1005, start_s >= 1056 or end_s <= 1048)
+        assert all(i or o for i, o in zip(inside, outside, strict=True))
+        assert answer == str(sum(inside))
 
 
 @pytest.mark.parametrize(
