@@ -39,6 +39,7 @@ class _Waiting:
 
     chunk: FrameChunk
     context: deque[KV]
+    visual_tokens: int
     future: asyncio.Future[Prefilled]
 
     @property
@@ -81,7 +82,8 @@ class PrefillQueue:
             queue.Full: Too many jobs wait for the model.
         """
         future: asyncio.Future[Prefilled] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(chunk, context, future)
+        visual_tokens = self.model.num_visual_tokens(chunk)
+        waiting = _Waiting(chunk, context, visual_tokens, future)
         with self._lock:
             self.thread.submit(Priority.CHUNK, self._run_next)
             self._waiting.append(waiting)
@@ -113,27 +115,29 @@ class PrefillQueue:
     def _has_room(self, batch: Sequence[_Waiting], more: _Waiting) -> bool:
         if not batch:
             return True
-        if more.fits != batch[0].fits:
-            return False
-        chunks = [waiting.chunk for waiting in (*batch, more)]
-        return sum(map(self.model.num_visual_tokens, chunks)) <= self.max_tokens
+        tokens = sum(waiting.visual_tokens for waiting in (*batch, more))
+        return tokens <= self.max_tokens and more.fits == batch[0].fits
 
     def _run(self, batch: Sequence[_Waiting]) -> None:
         """Run a batch; if it fails, each of its chunks alone, to spare the others."""
+        outcome = self._try(batch)
+        if isinstance(outcome, list):
+            for waiting, prefilled in zip(batch, outcome, strict=True):
+                _settle(waiting.future, prefilled)
+        elif len(batch) == 1:
+            _settle(batch[0].future, outcome)
+        else:
+            for waiting in batch:
+                self._run([waiting])
+
+    def _try(self, batch: Sequence[_Waiting]) -> list[Prefilled] | Exception:
+        """Run a batch; give what came of it, or why nothing did."""
         try:
-            done = self._see(batch)
-        except Exception as exc:  # noqa: BLE001 - handed to whoever awaits it
+            return self._see(batch)
+        except Exception as exc:  # noqa: BLE001 - whoever awaits a chunk is told of it
             # The frames hold tensors, which should be gone before another try.
             traceback.clear_frames(exc.__traceback__)
-            if len(batch) == 1:
-                _settle(batch[0].future, exc)
-                return
-        else:
-            for waiting, prefilled in zip(batch, done, strict=True):
-                _settle(waiting.future, prefilled)
-            return
-        for waiting in batch:
-            self._run([waiting])
+            return exc
 
     def _see(self, batch: Sequence[_Waiting]) -> list[Prefilled]:
         started = time.monotonic()
