@@ -35,7 +35,7 @@ def response_properties(correlation: bytes | None) -> Properties:
 
 
 def _make_properties(packet_type: int, **values: str | bytes | int) -> Properties:
-    properties = Properties(packet_type)  # type: ignore[no-untyped-call]  # paho's own
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call]  # paho ships it untyped
     for name, value in values.items():
         setattr(properties, name, value)
     return properties

@@ -28,7 +28,7 @@ def make_tls_context(ca_file: str | None) -> ssl.SSLContext:
 class _TLSSocket(ssl.SSLSocket):
     """Closes itself when the hand-shake fails."""
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - ssl's
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - ssl calls it so
         try:
             super().do_handshake(block)
         except OSError:

@@ -92,7 +92,7 @@ class Watcher:
         """Remember one chunk; one that can't be must not end the cameras."""
         try:
             await self._remember(await prefilled)
-        except Exception as exc:  # noqa: BLE001 - out of memory, odd frames, full disk
+        except Exception as exc:  # noqa: BLE001 - one bad chunk: the watch goes on
             self.counts.lost += 1
             logger.warning("camera %s: a chunk is lost: %r", self.camera, exc)
 

@@ -76,7 +76,7 @@ class ModelThread:
                 return
             try:
                 result = job()
-            except BaseException as exc:  # noqa: BLE001 - handed to whoever awaits it
+            except BaseException as exc:  # noqa: BLE001 - raised where the job is awaited
                 # The frames hold tensors, which a caller may want to be gone.
                 traceback.clear_frames(exc.__traceback__)
                 error = exc

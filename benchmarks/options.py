@@ -18,7 +18,7 @@ from training.split import Split
 class Parser(argparse.ArgumentParser):
     """Takes `--seeds -8--2` as it is typed: argparse sees an option in `-8--2`."""
 
-    def parse_known_args(  # type: ignore[override]
+    def parse_known_args(  # type: ignore[override]  # argparse overloads it
         self,
         args: Sequence[str] | None = None,
         namespace: argparse.Namespace | None = None,

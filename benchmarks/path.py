@@ -76,7 +76,7 @@ async def ingest(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watcher.watch())
             tasks.create_task(watcher.archive())
-            while not source.status.num_chunks:  # noqa: ASYNC110 - nothing to wait on
+            while not source.status.num_chunks:  # noqa: ASYNC110 - a count has no event
                 await asyncio.sleep(0.001)
             began = time.perf_counter()
         return time.perf_counter() - began, watcher

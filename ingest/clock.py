@@ -20,7 +20,7 @@ def wait_until(time_s: float, alive: Callable[[float], None]) -> None:
     """Wait until a moment in UTC, and say now and then that waiting is on purpose."""
     while (left_s := time_s - utc_now()) > 0:
         alive(utc_now())
-        time.sleep(min(left_s, _LOOK_ROUND_S))
+        time.sleep(min(left_s, _LOOK_ROUND_S))  # a camera's own process: nobody waits
 
 
 class FrameClock:

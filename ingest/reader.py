@@ -75,7 +75,7 @@ def _take_output() -> BinaryIO:
 
 def _die_with_parent(parent_pid: int) -> None:
     while os.getppid() == parent_pid:
-        time.sleep(_PARENT_CHECK_S)
+        time.sleep(_PARENT_CHECK_S)  # a thread that does nothing else
     os._exit(1)
 
 
