@@ -1,3 +1,4 @@
+import time
 from itertools import combinations
 
 import numpy as np
@@ -127,3 +128,21 @@ def test_nothing_overflows(size: int):
         picture = render_visits(World(seed), START_S + 100 * seed, size, [])
         assert picture.min() > 15
         assert picture.max() < 210
+
+
+def test_an_empty_camera_sees_light_that_changes_and_a_sensor_s_noise() -> None:
+    world = World(7)
+    hours = [render_visits(world, START_S + 60 * n, 64, []) for n in range(120)]
+    means = [float(picture.mean()) for picture in hours]
+    assert max(means) - min(means) > 10  # of 255, over two hours
+    now, next_ = (
+        render_visits(world, START_S + s, 64, []).astype(int) for s in (0.0, 0.5)
+    )
+    assert 0.5 < np.abs(now - next_).mean() < 10
+
+
+def test_a_minute_is_rendered_in_far_less_than_a_minute() -> None:
+    world, began = World(7), time.perf_counter()
+    for frame in range(120):
+        render(world, START_S + frame / 2, 256)
+    assert time.perf_counter() - began < 15  # 0.1 s where nothing else runs

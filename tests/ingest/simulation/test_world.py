@@ -102,6 +102,21 @@ def test_about_a_fifth_of_the_time_is_empty_and_everything_occurs():
         (enters, leaves) for enters in Side for leaves in Side
     }
     assert sum(v.plate is not None for v in visits) / len(visits) > 0.7
+    stops = [v for v in visits if any(_is_stop(a, b) for a, b in pairwise(v.path))]
+    assert 0.2 < len(stops) / len(visits) < 0.6
+    turned = [v for v in visits if v.enters_from == v.leaves_to]
+    assert 0.05 < len(turned) / len(visits) < 0.3
+
+
+def _is_stop(before: Waypoint, after: Waypoint) -> bool:
+    same = (before.x, before.y) == (after.x, after.y)
+    return same and before.time_s < after.time_s
+
+
+def test_several_are_there_at_once():
+    world = World(1)
+    counts = [len(world.visible(START_S + 2.0 * n)) for n in range(5000)]
+    assert max(counts) >= 3
 
 
 @given(seeds, st.integers(0, 20_000_000))
