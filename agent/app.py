@@ -128,7 +128,12 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
     """Watch and answer until `stop` is set."""
     settings, store, cameras = agent.config.model, agent.store, list(agent.sources)
     queue = PrefillQueue(
-        agent.thread, agent.model, agent.sink, store.bilevel, settings.prefill_tokens
+        agent.thread,
+        agent.model,
+        agent.sink,
+        store.bilevel,
+        settings.prefill_tokens,
+        {name: camera.least_change for name, camera in agent.config.cameras.items()},
     )
     watchers = [
         Watcher(source, queue, store, settings.context_chunks)

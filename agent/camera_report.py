@@ -19,6 +19,7 @@ def report_camera(watcher: Watcher, model: VisionLanguageModel) -> dict[str, obj
         "chunks": counts.chunks,
         "last_chunk": counts.last_chunk,
         "tokens_in": counts.tokens_in,
+        "tokens_left_out": counts.tokens_left_out,
         "tokens_h": counts.tokens_h,
         "tokens_l": counts.tokens_l,
         "bytes_h": counts.bytes_h,

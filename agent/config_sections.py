@@ -71,6 +71,12 @@ class CameraConfig(Section):
     options: dict[str, str] = Field(
         default_factory=dict, description="FFmpeg options", repr=False
     )
+    least_change: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="visual tokens that changed less are not prefilled; 0: all are",
+    )
 
     @field_validator("options", mode="before")
     @classmethod
@@ -84,15 +90,18 @@ class CameraConfig(Section):
     @field_validator("*", mode="after")
     @classmethod
     def _check(cls, value: object, info: ValidationInfo) -> object:
-        """Let the camera's own settings judge each field by itself."""
+        """Let the camera's own settings judge each field of theirs by itself."""
+        if info.field_name not in _CAMERA:
+            return value
         probe: dict[str, Any] = {"name": "camera", "address": "camera.mp4"}
-        probe[info.field_name or ""] = value
+        probe[info.field_name] = value
         CameraSettings(**probe)
         return value
 
     def settings(self, name: str) -> CameraSettings:
         """Build what `ingest` reads this camera by."""
-        return CameraSettings(name=name, **dict(self))
+        read = {key: value for key, value in self if key in _CAMERA}
+        return CameraSettings(name=name, **read)
 
 
 class ModelConfig(Section):

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.vlm.model import VisionLanguageModel
@@ -57,7 +57,10 @@ class PrefillQueue:
         model: The model.
         sink: KV of the tokens before the first chunk.
         bilevel: How chunks are compressed.
-        max_tokens: Most visual tokens of a batch; a chunk that has more goes alone.
+        max_tokens: Most visual tokens of a batch, before any are left out; a chunk that
+            has more goes alone.
+        least_change: Of each camera, the change below which a visual token is left
+            out; of one that is not named, none are.
     """
 
     thread: ModelThread
@@ -65,6 +68,7 @@ class PrefillQueue:
     sink: KV
     bilevel: BiLevel
     max_tokens: int
+    least_change: Mapping[str, float]
     _waiting: deque[_Waiting] = field(default_factory=deque)  # bounded by its callers
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -144,6 +148,7 @@ class PrefillQueue:
         wholes = self.model.prefill_batch(
             [waiting.chunk for waiting in batch],
             [[self.sink, *waiting.context] for waiting in batch],
+            [self.least_change.get(waiting.chunk.camera, 0.0) for waiting in batch],
         )
         compressed = [
             self.bilevel.compress_chunk(_id_of(waiting.chunk), whole)

@@ -20,6 +20,7 @@ class WatchCounts:
 
     chunks: int = 0
     tokens_in: int = 0
+    tokens_left_out: int = 0
     tokens_h: int = 0
     tokens_l: int = 0
     bytes_h: int = 0
@@ -102,6 +103,7 @@ class Watcher:
         stored = await self.store.remember(chunk)
         counts.chunks += 1
         counts.tokens_in += chunk.num_tokens
+        counts.tokens_left_out += chunk.num_left_out
         counts.tokens_h += chunk.memory.high.num_tokens
         counts.tokens_l += chunk.low.num_tokens
         counts.bytes_h += stored.high_bytes
@@ -115,6 +117,7 @@ class Watcher:
             id.name,
             extra={
                 "tokens_in": chunk.num_tokens,
+                "tokens_left_out": chunk.num_left_out,
                 "tokens_h": chunk.memory.high.num_tokens,
                 "tokens_l": chunk.low.num_tokens,
                 "bytes_h": stored.high_bytes,

@@ -132,7 +132,13 @@ async def run_streams(
 
 def setup_of(arguments: argparse.Namespace) -> Setup:
     """Give what the memory is made like."""
-    return Setup(arguments.high, arguments.low, arguments.keys, arguments.context)
+    return Setup(
+        arguments.high,
+        arguments.low,
+        arguments.keys,
+        arguments.context,
+        arguments.least_change,
+    )
 
 
 def make_parser(prog: str = PROG) -> Parser:
@@ -159,6 +165,7 @@ def make_parser(prog: str = PROG) -> Parser:
         default=0,
         help="chunks that a chunk sees, as H-KV",
     )
+    add("--least-change", type=float, default=0.0, help="less is not prefilled")
     add("--model", default="builtin")
     add("--device", default="auto")
     add("--json", type=result_file, help="where to write the rows")

@@ -94,7 +94,8 @@ class Bench:
         wholes, index_bytes, archive_bytes = [], 0, 0
         context = deque[KV](maxlen=self.setup.context_chunks)
         for frames in take.film():
-            whole = self.model.prefill(frames, [self.sink, *context])
+            seen, least = [self.sink, *context], self.setup.least_change
+            whole = self.model.prefill(frames, seen, least)
             times = (round(frames.start_s * 1000), round(frames.end_s * 1000))
             chunk = self.store.bilevel.compress_chunk(ChunkId(CAMERA, *times), whole)
             stored = await self.store.remember(chunk)

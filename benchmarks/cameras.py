@@ -75,7 +75,7 @@ def prefill(
     began = time.perf_counter()
     for start in range(0, len(chunks), size):
         part = chunks[start : start + size]
-        model.prefill_batch(part, [[sink]] * len(part))
+        model.prefill_batch(part, [[sink]] * len(part), [0.0] * len(part))
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
     return time.perf_counter() - began

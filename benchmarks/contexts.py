@@ -44,12 +44,14 @@ class Setup:
         low: How L-KV is made.
         index_keys: Keys per chunk and head in the index.
         context_chunks: Chunks before each one that it sees, as H-KV.
+        least_change: Change below which a visual token is not prefilled.
     """
 
     high: LevelSettings = HIGH
     low: LevelSettings = LOW
     index_keys: int = _USUAL.index_keys
     context_chunks: int = 0
+    least_change: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,7 +15,13 @@ def frames_of(wholes: Sequence[ChunkKV]) -> list[KV]:
 
 
 def split_frames(whole: ChunkKV) -> list[KV]:
-    """Cut a chunk's KV into its temporal patches, each with its stamp and markers."""
+    """Cut a chunk's KV into its temporal patches, each with its stamp and markers.
+
+    Raises:
+        ValueError: Tokens were left out of it, and its patches differ in size.
+    """
+    if whole.num_left_out:
+        raise ValueError("a chunk that lacks tokens can't be cut into frames")
     count = whole.grid[0]
     size = whole.kv.num_tokens // count
     parts = []

@@ -71,7 +71,7 @@ async def ingest(
     """
     async with CameraSource(settings) as source:
         sink = model.prefill_sink()
-        queue = PrefillQueue(thread, model, sink, store.bilevel, PREFILL_TOKENS)
+        queue = PrefillQueue(thread, model, sink, store.bilevel, PREFILL_TOKENS, {})
         watcher = Watcher(source, queue, store, CONTEXT_CHUNKS)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watcher.watch())

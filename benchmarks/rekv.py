@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from agent.calibration.run import every_head
-from agent.vlm.model import VisionLanguageModel, text_config
+from agent.vlm.model import VisionLanguageModel
+from agent.vlm.text_shape import text_config
 from benchmarks.contexts import Stream
 from benchmarks.frames import frames_of
 from memory.kv import KV

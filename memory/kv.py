@@ -12,6 +12,7 @@ stands is in `positions`, counted from the start of its own chunk, so that a chu
 be put anywhere in a composed cache by rotating its keys once (Video-X2L does the same).
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -120,7 +121,10 @@ class ChunkKV:
         kv: Keys, values and positions of all S tokens of the chunk.
         visual_tokens: Indices of the visual tokens, (V,), int64, increasing.
         features: Output of the vision tower for each visual token, (V, F).
-        grid: Visual tokens as (frames, rows, columns); V is their product.
+        grid: Places of visual tokens as (frames, rows, columns).
+        places: The place of each visual token in the grid, in reading order, (V,),
+            int64, increasing. Some may be empty, but not in the first frame: a token
+            that would have shown what the one before it in time showed is left out.
         pinned_tokens: Indices of the tokens that every method but `summary` keeps: the
             chunk's first time stamp, (P,), int64.
         summaries: Indices of each set of summary tokens, (S',), int64, from a model
@@ -131,17 +135,24 @@ class ChunkKV:
     visual_tokens: Tensor
     features: Tensor
     grid: tuple[int, int, int]
+    places: Tensor
     pinned_tokens: Tensor
     summaries: tuple[Tensor, ...] = ()
 
     def __post_init__(self) -> None:
-        frames, rows, columns = self.grid
-        visual = frames * rows * columns
+        visual = len(self.places)
         if self.visual_tokens.shape != (visual,) or len(self.features) != visual:
             raise ValueError(
-                f"grid {self.grid} asks for {visual} visual tokens, got "
+                f"{visual} places ask for {visual} visual tokens, got "
                 f"{tuple(self.visual_tokens.shape)} and {len(self.features)} features"
             )
+        if not self.grid[1] * self.grid[2] <= visual <= math.prod(self.grid):
+            raise ValueError(f"{visual} visual tokens in a grid of {self.grid}")
+
+    @property
+    def num_left_out(self) -> int:
+        """Places of the grid without a token."""
+        return math.prod(self.grid) - len(self.places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

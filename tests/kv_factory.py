@@ -35,6 +35,7 @@ def make_chunk(
         pinned + torch.arange(visual),
         torch.randn(visual, 5, generator=random),
         grid,
+        torch.arange(visual),
         torch.arange(pinned),
     )
 

@@ -11,7 +11,8 @@ from agent.calibration.probe import Probe
 from agent.config_sections import MemoryConfig
 from agent.errors import CalibrationFailedError
 from agent.vlm.calibrated_heads import CalibratedHeads, weights_digest
-from agent.vlm.model import VisionLanguageModel, text_config
+from agent.vlm.model import VisionLanguageModel
+from agent.vlm.text_shape import text_config
 from memory.calibration import (
     Choice,
     ChunkKeys,

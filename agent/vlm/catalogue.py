@@ -10,7 +10,7 @@ from agent.errors import ModelLoadError
 from agent.vlm import builtin
 from agent.vlm.families import family_of
 from agent.vlm.loading import ModelSettings, place_of
-from agent.vlm.model import text_config
+from agent.vlm.text_shape import text_config
 from memory.compression.bilevel import LevelSettings
 
 # Repositories of each family that are known to be of the supported class, by name only:

@@ -32,6 +32,11 @@ class Seen:
     features: Sequence[Tensor]
 
 
+def taken(features: Sequence[Tensor], kept: Sequence[Tensor]) -> list[Tensor]:
+    """Take the wanted places out of each chunk's features, (V, F) each."""
+    return [each[places] for each, places in zip(features, kept, strict=True)]
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTurn:
     """How a chat template shows a video, where it can't be cut as plain text.
@@ -87,12 +92,20 @@ class Family(Protocol[S]):
             by: How they are prepared.
         """
 
-    def see(self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: S) -> Seen:
+    def see(
+        self,
+        module: Any,
+        chunks: Sequence[NDArray[np.uint8]],
+        kept: Sequence[Tensor],
+        by: S,
+    ) -> Seen:
         """Run the vision tower over chunks of as many frames each.
 
         Args:
             module: The stock class.
             chunks: Frames of each, RGB, (N, height, width, 3).
+            kept: Of each, the places in its grid whose features are wanted, (V,),
+                int64, on the module's device.
             by: How they are prepared.
         """
 

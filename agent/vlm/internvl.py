@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from agent.vlm.family import Grid, Seen, VideoTurn
+from agent.vlm.family import Grid, Seen, VideoTurn, taken
 from agent.vlm.layout import ChunkLayout, lay_out_pictures, time_of_day
 from agent.vlm.squares import SquareSettings, square
 
@@ -41,14 +42,20 @@ class InternVL3:
         return frames[0], side, side
 
     def see(
-        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+        self,
+        module: Any,
+        chunks: Sequence[NDArray[np.uint8]],
+        kept: Sequence[Tensor],
+        by: SquareSettings,
     ) -> Seen:
         """Run the vision tower."""
         frames = torch.cat([square(pixels, by) for pixels in chunks])
         frames = frames.to(module.device, module.dtype)
         seen = module.model.get_image_features(frames, return_dict=True)
         each = seen.pooler_output.chunk(len(chunks))  # (N, P, F) of each
-        return Seen({"image": seen}, [part.flatten(0, 1) for part in each])
+        features = taken([part.flatten(0, 1) for part in each], kept)
+        seen.pooler_output = torch.cat(features)  # (V of all, F)
+        return Seen({"image": seen}, features)
 
     def lay_out(
         self,

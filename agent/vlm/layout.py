@@ -45,6 +45,24 @@ class ChunkLayout(TokenRun):
     pinned_tokens: Tensor
     summaries: tuple[Tensor, ...] = ()
 
+    def without(self, dropped: Tensor) -> "ChunkLayout":
+        """Leave out some visual tokens; what stays, stays in its position.
+
+        Args:
+            dropped: Which of the visual tokens, (V,), bool.
+        """
+        stays = torch.ones(len(self.token_ids), dtype=torch.bool)  # (S,)
+        stays[self.visual_tokens[dropped]] = False
+        index = stays.cumsum(0) - 1  # (S,), where each token that stays goes
+        return ChunkLayout(
+            self.token_ids[stays],
+            self.positions[:, stays],
+            self.span,
+            index[self.visual_tokens[~dropped]],
+            index[self.pinned_tokens],
+            tuple(index[tokens] for tokens in self.summaries),
+        )
+
 
 def time_of_day(time_s: float) -> str:
     """Write a moment as hours, minutes and seconds, UTC."""

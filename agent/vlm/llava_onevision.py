@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from agent.vlm.family import Grid, Seen, VideoTurn
+from agent.vlm.family import Grid, Seen, VideoTurn, taken
 from agent.vlm.layout import (
     ChunkLayout,
     encode_text,
@@ -44,13 +45,21 @@ class LlavaOneVision:
         return frames[0], side, side
 
     def see(
-        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+        self,
+        module: Any,
+        chunks: Sequence[NDArray[np.uint8]],
+        kept: Sequence[Tensor],
+        by: SquareSettings,
     ) -> Seen:
         """Run the vision tower; the newline is no feature of a frame."""
         video = torch.stack([square(pixels, by) for pixels in chunks])
         video = video.to(module.device, module.dtype)
         seen = module.model.get_video_features(video, return_dict=True)
-        return Seen({"video": seen}, seen.pooler_output[:, :-1])
+        features = taken(seen.pooler_output[:, :-1], kept)  # (V, F) each
+        newlines = seen.pooler_output[:, -1:]  # (B, 1, F)
+        closed = [x for pair in zip(features, newlines, strict=True) for x in pair]
+        seen.pooler_output = torch.cat(closed)[None]  # as if of one video
+        return Seen({"video": seen}, features)
 
     def lay_out(
         self,

@@ -17,11 +17,12 @@ from agent.errors import ModelLoadError
 from agent.vlm import builtin
 from agent.vlm.calibrated_heads import find_heads, places_for, weights_digest
 from agent.vlm.families import family_of
-from agent.vlm.model import VisionLanguageModel, text_config
+from agent.vlm.model import VisionLanguageModel
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
 from agent.vlm.repository import Repository
 from agent.vlm.squares import SquareSettings
+from agent.vlm.text_shape import text_config
 from memory.relevance import IndexHeads
 
 LAYOUT_VERSION = 1  # raise when prompt, chunk layout or preprocessing change

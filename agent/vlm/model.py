@@ -17,13 +17,15 @@ from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.batch import Batch
 from agent.vlm.cache import as_transformers_cache
+from agent.vlm.change import changed_tokens
 from agent.vlm.families import family_of
-from agent.vlm.family import Family
-from agent.vlm.layout import TokenRun
+from agent.vlm.family import Family, Grid
+from agent.vlm.layout import ChunkLayout, TokenRun
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
 from agent.vlm.rotary import ModelRotary
 from agent.vlm.squares import SquareSettings
+from agent.vlm.text_shape import text_config
 from ingest.frame import FrameChunk
 from memory.kv import KV, ChunkKV
 from memory.rehydration import MixedCache, compose
@@ -31,31 +33,13 @@ from memory.relevance import IndexHeads
 from memory.rope import unrotate
 
 
-@dataclass(frozen=True, slots=True)
-class TextShape:
-    """The sizes of a language model, by their names in its configuration."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """A chunk as it is to be run, (V,) places of its grid in it."""
 
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int
-
-    @property
-    def groups(self) -> int:
-        """Query heads per key-value head."""
-        return self.num_attention_heads // self.num_key_value_heads
-
-
-def text_config(config: Any) -> TextShape:
-    """Give the sizes of the language model of a configuration."""
-    part = config.text_config
-    heads = part.num_attention_heads
-    return TextShape(
-        part.num_hidden_layers,
-        heads,
-        getattr(part, "num_key_value_heads", None) or heads,
-        getattr(part, "head_dim", None) or part.hidden_size // heads,
-    )
+    layout: ChunkLayout
+    grid: Grid
+    places: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,58 +99,65 @@ class VisionLanguageModel:
         cache = compose(context, self.rotary, room=len(run.token_ids))
         return self._prefill([run], [cache])[0]
 
-    def prefill(self, chunk: FrameChunk, context: Sequence[KV]) -> ChunkKV:
+    def prefill(
+        self, chunk: FrameChunk, context: Sequence[KV], least_change: float = 0.0
+    ) -> ChunkKV:
         """Run a chunk of frames once.
 
         Args:
             chunk: The frames.
             context: What the chunk sees: the sink, then KV of chunks before it.
+            least_change: Visual tokens that changed less are left out, as
+                `agent.vlm.change` tells.
         """
-        return self.prefill_batch([chunk], [context])[0]
+        return self.prefill_batch([chunk], [context], [least_change])[0]
 
     def num_visual_tokens(self, chunk: FrameChunk) -> int:
-        """Give the visual tokens of a chunk, before it is run."""
-        frames = chunk.pixels.shape[:3]
-        return prod(self.family.visual_grid(frames, self.module.config, self.patches))
+        """Give the visual tokens of a chunk, before any are left out."""
+        return prod(self._grid(chunk))
 
     @torch.inference_mode()
     def prefill_batch(
-        self, chunks: Sequence[FrameChunk], contexts: Sequence[Sequence[KV]]
+        self,
+        chunks: Sequence[FrameChunk],
+        contexts: Sequence[Sequence[KV]],
+        least_changes: Sequence[float],
     ) -> list[ChunkKV]:
         """Run chunks side by side, each as if alone.
 
         Args:
             chunks: The frames; as many in each.
             contexts: What each chunk sees, as many tokens each.
+            least_changes: Which visual tokens of each are left out, as in `prefill`.
 
         Raises:
             ValueError: The contexts are not of the same length.
         """
-        family, config = self.family, self.module.config
-        grids = [
-            family.visual_grid(chunk.pixels.shape[:3], config, self.patches)
-            for chunk in chunks
+        drafts = [
+            self._draft(chunk, least)
+            for chunk, least in zip(chunks, least_changes, strict=True)
         ]
-        layouts = [
-            family.lay_out(chunk.times_s, grid, config, self.tokenizer)
-            for chunk, grid in zip(chunks, grids, strict=True)
-        ]
-        seen = family.see(self.module, [c.pixels for c in chunks], self.patches)
+        layouts = [draft.layout for draft in drafts]
+        seen = self.family.see(
+            self.module,
+            [chunk.pixels for chunk in chunks],
+            [draft.places for draft in drafts],
+            self.patches,
+        )
         room = max(len(layout.token_ids) for layout in layouts)
         caches = [compose(context, self.rotary, room=room) for context in contexts]
         runs = self._prefill(layouts, caches, seen.outputs)
         return [
             ChunkKV(
                 kv,
-                layout.visual_tokens.to(self.device),
+                draft.layout.visual_tokens.to(self.device),
                 features,
-                grid,
-                layout.pinned_tokens.to(self.device),
-                tuple(places.to(self.device) for places in layout.summaries),
+                draft.grid,
+                draft.places,
+                draft.layout.pinned_tokens.to(self.device),
+                tuple(tokens.to(self.device) for tokens in draft.layout.summaries),
             )
-            for kv, layout, features, grid in zip(
-                runs, layouts, seen.features, grids, strict=True
-            )
+            for kv, features, draft in zip(runs, seen.features, drafts, strict=True)
         ]
 
     @torch.inference_mode()
@@ -222,6 +213,21 @@ class VisionLanguageModel:
         cache.next_position += run.span
         logits: Tensor = self.module.lm_head(hidden[0, -1])
         return logits.float()
+
+    def _grid(self, chunk: FrameChunk) -> Grid:
+        frames = chunk.pixels.shape[:3]
+        return self.family.visual_grid(frames, self.module.config, self.patches)
+
+    def _draft(self, chunk: FrameChunk, least_change: float) -> "_Draft":
+        """Write a chunk down, without what has hardly changed in it."""
+        grid = self._grid(chunk)
+        layout = self.family.lay_out(
+            chunk.times_s, grid, self.module.config, self.tokenizer
+        )
+        changed = changed_tokens(chunk.pixels, grid, least_change)  # (V,)
+        places = changed.nonzero()[0]
+        layout = layout.without(torch.from_numpy(~changed))
+        return _Draft(layout, grid, torch.from_numpy(places).to(self.device))
 
     def _empty(self, room: int) -> MixedCache:
         text = text_config(self.module.config)

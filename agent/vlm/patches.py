@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from agent.vlm.family import Grid, Seen
+from agent.vlm.family import Grid, Seen, taken
 from agent.vlm.preprocessing import PatchSettings, patchify
 
 
@@ -30,19 +31,20 @@ class PatchTower:
         return by.grid(*frames)
 
     def see(
-        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: PatchSettings
+        self,
+        module: Any,
+        chunks: Sequence[NDArray[np.uint8]],
+        kept: Sequence[Tensor],
+        by: PatchSettings,
     ) -> Seen:
-        """Run the vision tower over packed chunks: none sees another.
-
-        Args:
-            module: The stock class.
-            chunks: Frames of each, RGB, (N, height, width, 3).
-            by: How they are prepared.
-        """
+        """Run the vision tower over packed chunks: none sees another."""
         packed, grids = zip(*(patchify(pixels, by) for pixels in chunks), strict=True)
         seen = module.model.get_video_features(
             torch.cat(packed).to(module.device, module.dtype),  # (P, C)
             torch.tensor(grids, device=module.device),
             return_dict=True,
         )
+        seen.pooler_output = taken(seen.pooler_output, kept)
+        if "deepstack_features" in seen:
+            seen.deepstack_features = [taken(x, kept) for x in seen.deepstack_features]
         return Seen({"video": seen}, seen.pooler_output)

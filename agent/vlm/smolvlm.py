@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.models.smolvlm.processing_smolvlm import (
     DEFAULT_CHAT_TEMPLATE,
@@ -19,7 +20,7 @@ from transformers.models.smolvlm.processing_smolvlm import (
     FRAME_TIMESTAMP_MESSAGE,
 )
 
-from agent.vlm.family import Grid, Seen, VideoTurn
+from agent.vlm.family import Grid, Seen, VideoTurn, taken
 from agent.vlm.layout import ChunkLayout, lay_out_pictures, time_of_day
 from agent.vlm.squares import SquareSettings, square
 
@@ -49,12 +50,17 @@ class SmolVLM2:
         return frames[0], side, side
 
     def see(
-        self, module: Any, chunks: Sequence[NDArray[np.uint8]], by: SquareSettings
+        self,
+        module: Any,
+        chunks: Sequence[NDArray[np.uint8]],
+        kept: Sequence[Tensor],
+        by: SquareSettings,
     ) -> Seen:
         """Run the vision tower."""
         frames = torch.stack([square(pixels, by) for pixels in chunks])
         frames = frames.to(module.device, module.dtype)
         seen = module.model.get_image_features(frames, return_dict=True)
+        seen.pooler_output = taken(seen.pooler_output, kept)
         return Seen({"image": seen}, seen.pooler_output)
 
     def lay_out(

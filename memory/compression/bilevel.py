@@ -47,8 +47,9 @@ class LevelSettings:
             raise ValueError(f"a compression factor is at least 1, not {self.factor}")
 
     def apply(self, chunk: ChunkKV) -> KV:
-        """Compress a chunk."""
-        num_keep = self.num_keep(chunk.kv.num_tokens, len(chunk.pinned_tokens))
+        """Compress a chunk; tokens that were left out before count as tokens in."""
+        num_tokens = chunk.kv.num_tokens + chunk.num_left_out
+        num_keep = self.num_keep(num_tokens, len(chunk.pinned_tokens))
         return METHODS[self.method](chunk, num_keep)
 
     def num_keep(self, num_tokens: int, num_pinned: int) -> int:
@@ -64,11 +65,13 @@ class CompressedChunk:
         memory: What stays resident: H-KV and index keys.
         low: The L-KV.
         num_tokens: Tokens of the chunk before compression.
+        num_left_out: Visual tokens that were left out before that.
     """
 
     memory: ChunkMemory
     low: KV
     num_tokens: int
+    num_left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +96,4 @@ class BiLevel:
         high = self.high.apply(chunk)
         index_keys = take_index_keys(chunk, self.heads, self.index_keys)
         memory = ChunkMemory(id, high, index_keys, low.num_tokens)
-        return CompressedChunk(memory, low, chunk.kv.num_tokens)
+        return CompressedChunk(memory, low, chunk.kv.num_tokens, chunk.num_left_out)

@@ -24,8 +24,9 @@ def pool_tokens(chunk: ChunkKV, num_keep: int) -> KV:
     tokens = chunk.kv.num_tokens
     if num_keep >= tokens:
         return chunk.kv
-    frames, rows, columns = chunk.grid
-    by_place = chunk.visual_tokens.view(frames, rows * columns).T.flatten()  # (V,)
+    _, rows, columns = chunk.grid
+    by_place = (chunk.places % (rows * columns)).argsort(stable=True)  # (V,)
+    by_place = chunk.visual_tokens[by_place]  # (V,)
     num_groups = min(max(num_keep - len(chunk.pinned_tokens), 1), len(by_place))
     groups = by_place.tensor_split(num_groups)
 

@@ -12,6 +12,8 @@ from ingest.frame import FrameChunk
 from memory.compression.bilevel import LevelSettings
 from memory.kv import KV, ChunkKV
 
+ALL = [0.0, 0.0]
+CHANGES = [0.0, 0.29, 0.29]  # noise changes by about as much
 COARSE = LevelSettings("value_norm", 4)
 
 
@@ -50,8 +52,12 @@ def assert_same(one: ChunkKV, other: ChunkKV) -> None:
 def test_chunks_side_by_side_equal_chunks_alone(model: VisionLanguageModel) -> None:
     chunks = cameras(model)
     sink = model.prefill_sink()
-    alone = [model.prefill(chunk, [sink]) for chunk in chunks]
-    together = model.prefill_batch(chunks, [[sink]] * len(chunks))
+    alone = [
+        model.prefill(chunk, [sink], least)
+        for chunk, least in zip(chunks, CHANGES, strict=True)
+    ]
+    assert alone[0].num_left_out == 0 < alone[1].num_left_out
+    together = model.prefill_batch(chunks, [[sink]] * len(chunks), CHANGES)
     for one, other in zip(alone, together, strict=True):
         assert_same(one, other)
 
@@ -67,9 +73,10 @@ def test_each_chunk_sees_its_own_context(model: VisionLanguageModel) -> None:
         )
         contexts.append([sink, COARSE.apply(model.prefill(frames, [sink]))])
     alone = [model.prefill(c, x) for c, x in zip(chunks, contexts, strict=True)]
-    for one, other in zip(alone, model.prefill_batch(chunks, contexts), strict=True):
+    together = model.prefill_batch(chunks, contexts, ALL)
+    for one, other in zip(alone, together, strict=True):
         assert_same(one, other)
-    swapped = model.prefill_batch(chunks, contexts[::-1])
+    swapped = model.prefill_batch(chunks, contexts[::-1], ALL)
     change = (swapped[0].kv.values - alone[0].kv.values).abs().max()
     assert change > 1e-3, "a chunk must see its context"
 
@@ -79,4 +86,4 @@ def test_contexts_of_different_length_are_refused(model: VisionLanguageModel) ->
     sink = model.prefill_sink()
     longer = [sink, model.prefill_text("a", [sink])]
     with pytest.raises(ValueError, match="can't go together"):
-        model.prefill_batch(chunks, [[sink], longer])
+        model.prefill_batch(chunks, [[sink], longer], ALL)

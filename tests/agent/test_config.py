@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from agent.config import Config, load_config
+from agent.config_sections import CameraConfig
 from agent.errors import ConfigError
 from ingest.settings import CameraSettings
 
@@ -45,7 +46,9 @@ def test_default_yaml_holds_every_setting_with_its_default() -> None:
         for field in fields(CameraSettings)
         if field.name not in ("name", "address")
     }
-    assert {key: camera[key] for key in camera if key != "address"} == defaults
+    usual = {key: camera[key] for key in camera if key != "address"}
+    assert usual == defaults | {"least_change": 0.0}
+    assert set(camera) == set(CameraConfig.model_fields)
 
 
 def load_config_of_one_camera() -> Config:

@@ -1,8 +1,9 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -30,12 +31,15 @@ class WatchedModel:
         return self.model.num_visual_tokens(chunk)
 
     def prefill_batch(
-        self, chunks: Sequence[FrameChunk], contexts: Sequence[Sequence[KV]]
+        self,
+        chunks: Sequence[FrameChunk],
+        contexts: Sequence[Sequence[KV]],
+        least_changes: Sequence[float],
     ) -> list[ChunkKV]:
         self.batches.append([chunk.camera for chunk in chunks])
         if self.refuses in self.batches[-1]:
             raise torch.OutOfMemoryError("no room")
-        return self.model.prefill_batch(chunks, contexts)
+        return self.model.prefill_batch(chunks, contexts, least_changes)
 
 
 @pytest.fixture
@@ -44,7 +48,10 @@ def watched(model: VisionLanguageModel) -> WatchedModel:
 
 
 def new_queue(
-    thread: ModelThread, watched: WatchedModel, max_tokens: int
+    thread: ModelThread,
+    watched: WatchedModel,
+    max_tokens: int,
+    least_change: Mapping[str, float],
 ) -> PrefillQueue:
     levels = BiLevel(
         LevelSettings("value_norm", 16),
@@ -53,17 +60,27 @@ def new_queue(
         8,
     )
     sink = watched.model.prefill_sink()
-    return PrefillQueue(thread, watched, sink, levels, max_tokens)  # type: ignore[arg-type]
+    return PrefillQueue(
+        thread,
+        watched,  # type: ignore[arg-type]
+        sink,
+        levels,
+        max_tokens,
+        least_change,
+    )
 
 
 async def run_all(
-    watched: WatchedModel, chunks: Sequence[FrameChunk], max_tokens: int
+    watched: WatchedModel,
+    chunks: Sequence[FrameChunk],
+    max_tokens: int,
+    least_change: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Prefilled | BaseException]:
     """Queue chunks while the model is busy, then let it go on."""
     gate = threading.Event()
     contexts = {chunk.camera: deque[KV](maxlen=1) for chunk in chunks}
     async with asyncio.timeout(30), ModelThread() as thread:
-        queue = new_queue(thread, watched, max_tokens)
+        queue = new_queue(thread, watched, max_tokens, least_change)
         held = thread.submit(Priority.CHUNK, gate.wait)
         futures = [queue.submit(chunk, contexts[chunk.camera]) for chunk in chunks]
         gate.set()
@@ -122,6 +139,20 @@ async def test_only_what_is_alike_goes_together(watched: WatchedModel) -> None:
     assert watched.batches == [["a", "c"], ["b"]]
 
 
+async def test_each_camera_leaves_out_what_it_was_told_to(
+    watched: WatchedModel,
+) -> None:
+    chunks = [of(name, 8)[0] for name in ("all", "part")]
+    whole, part = await run_all(watched, chunks, 10 * TOKENS, {"part": 0.3})
+    assert watched.batches == [["all", "part"]]
+    assert isinstance(whole, Prefilled)
+    assert isinstance(part, Prefilled)
+    assert whole.compressed.num_left_out == 0
+    left_out = part.compressed.num_left_out
+    assert left_out > 0
+    assert part.compressed.num_tokens == whole.compressed.num_tokens - left_out
+
+
 async def test_a_chunk_that_fails_spares_the_others(watched: WatchedModel) -> None:
     watched.refuses = "b"
     chunks = [of(name, 8)[0] for name in ("a", "b", "c")]
@@ -135,7 +166,7 @@ async def test_a_chunk_that_fails_spares_the_others(watched: WatchedModel) -> No
 async def test_a_cancelled_chunk_is_not_run(watched: WatchedModel) -> None:
     gate = threading.Event()
     async with asyncio.timeout(30), ModelThread() as thread:
-        queue = new_queue(thread, watched, 10 * TOKENS)
+        queue = new_queue(thread, watched, 10 * TOKENS, {})
         held = thread.submit(Priority.CHUNK, gate.wait)
         gone = queue.submit(of("a", 8)[0], deque(maxlen=1))
         kept = queue.submit(of("b", 8)[0], deque(maxlen=1))

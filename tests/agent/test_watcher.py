@@ -61,7 +61,7 @@ def new_watcher(
     store: MemoryStore,
 ) -> Watcher:
     sink = model.prefill_sink()
-    queue = PrefillQueue(thread, model, sink, store.bilevel, 1024)
+    queue = PrefillQueue(thread, model, sink, store.bilevel, 1024, {})
     return Watcher(source, queue, store, 1)
 
 

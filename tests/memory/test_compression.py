@@ -1,3 +1,5 @@
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ from kv_factory import make_chunk
 from memory.compression.bilevel import METHODS, LevelSettings
 from memory.compression.novelty import feature_novelty, keep_novel
 from memory.compression.pooling import pool_tokens
-from memory.compression.selection import select_tokens
+from memory.compression.selection import select_tokens, take_tokens
 from memory.compression.summary import keep_summaries
 from memory.compression.value_norm import value_norms
 from memory.kv import ChunkKV
@@ -30,7 +32,7 @@ def test_every_method_keeps_tokens_over_factor_in_every_layer(
     chunk = make_chunk((frames, side, side), pinned=pinned)
     tokens = chunk.kv.num_tokens
     kept = LevelSettings(method, factor).apply(chunk)
-    wanted = max(-(-tokens // factor), pinned + 1)
+    wanted = max(math.ceil(tokens / factor), pinned + 1)
     assert kept.num_tokens == min(wanted, tokens) or (
         method == "pooling" and kept.num_tokens <= wanted
     )
@@ -72,6 +74,7 @@ def test_novelty_finds_what_moved() -> None:
         chunk.visual_tokens,
         still.view(20, 5),
         chunk.grid,
+        chunk.places,
         chunk.pinned_tokens,
     )
     novelty = feature_novelty(moved).view(5, 4)
@@ -105,6 +108,52 @@ def test_pooling_averages_the_same_place_over_time() -> None:
         torch.testing.assert_close(pooled.keys[:, :, 2 + place], by_hand)
         middle = chunk.kv.positions[:, :, group].mean(dim=2)
         torch.testing.assert_close(pooled.positions[:, :, 2 + place], middle)
+
+
+def leave_out(chunk: ChunkKV, places: Sequence[int]) -> ChunkKV:
+    """The chunk as if these places had not been prefilled."""
+    stays = torch.isin(chunk.places, torch.tensor(places), invert=True)
+    tokens = torch.ones(chunk.kv.num_tokens, dtype=torch.bool)
+    tokens[chunk.visual_tokens[~stays]] = False
+    return replace(
+        chunk,
+        kv=take_tokens(chunk.kv, tokens.nonzero()[:, 0]),
+        visual_tokens=(tokens.cumsum(0) - 1)[chunk.visual_tokens[stays]],
+        features=chunk.features[stays],
+        places=chunk.places[stays],
+    )
+
+
+def test_novelty_takes_an_empty_place_to_show_what_it_last_showed() -> None:
+    whole = make_chunk((5, 2, 2))
+    features = whole.features.clone()
+    features[[4, 8, 9, 13]] = features[[0, 0, 5, 5]]  # as the one before in its place
+    part = leave_out(replace(whole, features=features), [4, 8, 9, 13])
+    novelty = feature_novelty(replace(whole, features=features))
+    assert part.num_left_out == 4
+    torch.testing.assert_close(feature_novelty(part), novelty[part.places])
+
+
+def test_pooling_averages_what_is_there_of_each_place() -> None:
+    chunk = leave_out(make_chunk((3, 1, 2), pinned=1), [2, 5])
+    pooled = pool_tokens(chunk, 1 + 2)
+    for place, tokens in enumerate(([1, 4], [2, 3])):
+        by_hand = chunk.kv.keys[:, :, tokens].mean(dim=2)
+        torch.testing.assert_close(pooled.keys[:, :, 1 + place], by_hand)
+
+
+@pytest.mark.parametrize("method", TRAINING_FREE)
+def test_what_was_left_out_before_makes_a_level_no_smaller(method: str) -> None:
+    whole = make_chunk((4, 2, 2))
+    part = leave_out(whole, [4, 5, 8, 9, 10])
+    for factor, kept in ((4, 5), (1.5, 13), (1, 14)):
+        level = LevelSettings(method, factor)
+        assert level.apply(whole).num_tokens >= level.apply(part).num_tokens == kept
+
+
+def test_a_chunk_with_an_empty_first_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 visual tokens"):
+        leave_out(make_chunk((2, 2, 2)), [3, 4, 5, 6, 7])
 
 
 @pytest.mark.parametrize(

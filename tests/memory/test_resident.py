@@ -5,7 +5,7 @@ from memory.resident import ResidentMemory
 
 
 def compressed(number: int, camera: str = "door") -> CompressedChunk:
-    return CompressedChunk(make_memory(number, camera=camera), make_kv(8), 64)
+    return CompressedChunk(make_memory(number, camera=camera), make_kv(8), 64, 0)
 
 
 def test_the_budget_holds_and_the_oldest_leave_first() -> None:
