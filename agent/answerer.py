@@ -11,19 +11,17 @@ from functools import partial
 import torch
 
 from agent.coverage import coverage_of
+from agent.decode_queue import DecodeQueue, Job
 from agent.errors import AnswerTimeoutError, InvalidQuestionError
 from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
 from agent.progress import Progress
 from agent.stopwatch import Stopwatch
-from agent.vlm.generation import decode, decode_room, text_of, text_so_far
 from agent.vlm.model import VisionLanguageModel
-from agent.vlm.sampling import GREEDY, Sampling
-from agent.worker import ModelThread, Priority
+from agent.worker import Priority
 from ingest.source import CameraSource
 from memory.errors import ArchiveUnavailableError
-from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.kv import ChunkId, ChunkMemory, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
-from memory.rehydration import compose
 from memory.relevance import score_chunks
 from memory.store import Found, MemoryStore, Recollection, Watched
 
@@ -37,24 +35,21 @@ class Answerer:
     """Answers questions from memory.
 
     Attributes:
-        model: The model.
-        sink: KV of the tokens before the first chunk.
-        thread: The thread that owns the model.
+        decoding: The questions that are ready to be decoded, in front of the model.
         store: The memory.
         limits: How much a question may read.
-        max_new_tokens: Most tokens of an answer.
         sources: The cameras, for the reasons of gaps.
-        sampling: How the tokens of an answer are chosen.
     """
 
-    model: VisionLanguageModel
-    sink: KV
-    thread: ModelThread
+    decoding: DecodeQueue
     store: MemoryStore
     limits: RecallLimits
-    max_new_tokens: int
     sources: Mapping[str, CameraSource]
-    sampling: Sampling = GREEDY
+
+    @property
+    def model(self) -> VisionLanguageModel:
+        """The model."""
+        return self.decoding.model
 
     async def answer(
         self, question: Question, progress: Progress | None = None
@@ -104,7 +99,7 @@ class Answerer:
                 raise ArchiveUnavailableError("what was watched then can't be read now")
             return answer
         watch.lap("coverage")
-        scores = await self.thread.run(
+        scores = await self.decoding.thread.run(
             Priority.QUESTION,
             partial(self._score, question.text, found.memories, progress),
         )
@@ -134,22 +129,21 @@ class Answerer:
         plan = plan_recall(candidates, replace(self.limits, top_k=top_k))
         recalled = await self.store.recall(plan, memories)
         watch.lap("fetch")
-        text, num_tokens = await self.thread.run(
-            Priority.QUESTION,
-            partial(self._decode, answer.question, recalled, watch, progress),
-        )
+        job = Job(answer.question, recalled.runs, watch, progress)
+        decoded = await self.decoding.submit(job)
         watch.total("total")
+        read = _tokens(recalled)
         whole = replace(
             answer,
-            answer=text,
+            answer=decoded.text,
             status="partial" if recalled.degraded else "ok",
             degraded=tuple(sorted(recalled.degraded)),
             evidence=_evidence(recalled.readings),
             timings_ms=watch.laps_ms,
             tokens={
-                "context": self.sink.num_tokens + sum(_tokens(recalled).values()),
-                **_tokens(recalled),
-                "answer": num_tokens,
+                "context": self.decoding.sink.num_tokens + sum(read.values()),
+                **read,
+                "answer": decoded.num_tokens,
             },
         )
         return _degraded(whole, None if recalled.readings else "context_full")
@@ -166,40 +160,9 @@ class Answerer:
             raise InvalidQuestionError("too_long", reason)
         if progress.is_over():
             return [0.0] * len(memories)
-        queries = self.model.question_queries(text, self.sink)
+        queries = self.model.question_queries(text, self.decoding.sink)
         scores: list[float] = score_chunks(queries, memories, self.model.heads).tolist()
         return scores
-
-    def _decode(
-        self,
-        text: str,
-        recalled: Recollection,
-        watch: Stopwatch,
-        progress: Progress,
-    ) -> tuple[str, int]:
-        """Re-hydrate and decode; runs on the model thread."""
-        room = decode_room(self.model, text, self.max_new_tokens)
-        cache = compose([self.sink, *recalled.runs], self.model.rotary, room=room)
-        watch.lap("rehydrate")
-        ids: list[int] = []
-        tokens = decode(
-            self.model,
-            cache,
-            text,
-            self.max_new_tokens,
-            progress.is_over,
-            self.sampling,
-        )
-        for token in tokens:
-            if not ids:
-                watch.lap("first_token")
-            ids.append(token)
-            if progress.is_streamed:
-                progress.show(text_so_far(self.model, ids))
-        watch.lap("decode")
-        whole = text_of(self.model, ids)
-        progress.show(whole)
-        return whole, len(ids)
 
     async def _look_up(self, question: Question) -> tuple[dict[str, Watched], Found]:
         """Give what was watched of the time asked about, and what can be read of it.

@@ -15,6 +15,7 @@ from agent.answerer import Answerer
 from agent.broker import EmbeddedBroker
 from agent.camera_report import report_camera
 from agent.config import Config
+from agent.decode_queue import DecodeQueue
 from agent.messages import Question
 from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
@@ -38,7 +39,7 @@ from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-NUM_ANSWERERS = 2  # questions worked on at once; the model thread takes turns
+NUM_ANSWERERS = 4  # questions worked on at once, and most that are decoded together
 STATUS_INTERVAL_S = 1.0
 WIND_UP_S = 8.0  # for what is in hand to be kept; longer than an archive's time-out
 
@@ -148,8 +149,10 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
             archiving = [
                 start(w.archive(), name=f"agent.archive[{w.camera}]") for w in watchers
             ]
+            answerer = _answerer_of(agent)
             for number in range(NUM_ANSWERERS):
-                start(_answer_questions(agent), name=f"agent.answer[{number}]")
+                answering = _answer_questions(agent.bus, answerer)
+                start(answering, name=f"agent.answer[{number}]")
             start(store.replay_spool(), name="agent.spool")
             start(_publish_states(agent, watchers), name="agent.status")
             keep_s = agent.config.archive.retention_hours * 3600
@@ -208,27 +211,28 @@ async def _open_memory(
     )
 
 
-async def _answer_questions(agent: Agent) -> None:
+def _answerer_of(agent: Agent) -> Answerer:
     memory = agent.config.memory
-    limits = RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
-    answerer = Answerer(
+    decoding = DecodeQueue(
+        agent.thread,
         agent.model,
         agent.sink,
-        agent.thread,
-        agent.store,
-        limits,
         agent.config.model.max_new_tokens,
-        agent.sources,
         Sampling(**dict(agent.config.answers)),
     )
-    async for question in agent.bus.questions():
+    limits = RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
+    return Answerer(decoding, agent.store, limits, agent.sources)
+
+
+async def _answer_questions(bus: MqttBus, answerer: Answerer) -> None:
+    async for question in bus.questions():
         progress = Progress(is_streamed=question.stream)
         async with asyncio.TaskGroup() as both:
             both.create_task(
-                _publish_deltas(agent.bus, question, progress), name="agent.deltas"
+                _publish_deltas(bus, question, progress), name="agent.deltas"
             )
             answer = await answerer.answer(question, progress)
-        agent.bus.answer(question, answer)
+        bus.answer(question, answer)
 
 
 async def _publish_deltas(bus: MqttBus, question: Question, progress: Progress) -> None:

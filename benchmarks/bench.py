@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.vlm.generation import decode, decode_room, text_of
+from agent.vlm.generation import Reader, decode, decode_room, text_of
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.contexts import (
     CHOSEN,
@@ -176,9 +176,8 @@ class Bench:
         began = time.perf_counter()
         cache = replace(context.cache)  # its end is its own, its tensors are shared
         ids, first_ms = [], 0.0
-        for token in decode(
-            self.model, cache, question.text, MAX_NEW_TOKENS, lambda: False
-        ):
+        reader = Reader(cache, question.text, MAX_NEW_TOKENS)
+        for token in decode(self.model, reader):
             first_ms = first_ms or (time.perf_counter() - began) * 1000
             ids.append(token)
         return Trial(

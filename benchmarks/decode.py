@@ -31,7 +31,7 @@ from rich.table import Table
 from transformers import DynamicCache
 
 from agent.vlm import builtin
-from agent.vlm.generation import decode, decode_room, question_ids
+from agent.vlm.generation import Reader, decode, decode_room, question_ids
 from agent.vlm.loading import ModelSettings, assemble, load_model
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.environment import describe
@@ -94,7 +94,7 @@ class Ours:
 
     def say(self, num_tokens: int) -> list[int]:
         """Decode so many tokens."""
-        return list(decode(self.model, self.cache, QUESTION, num_tokens, lambda: False))
+        return list(decode(self.model, Reader(self.cache, QUESTION, num_tokens)))
 
 
 class Stock:

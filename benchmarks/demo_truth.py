@@ -20,6 +20,7 @@ from rich.progress import track
 
 from agent.answerer import Answerer
 from agent.config_sections import MemoryConfig
+from agent.decode_queue import DecodeQueue
 from agent.demo import BACKLOG_S, MAX_NEW_TOKENS, NUM_QUESTIONS, TOP_K, worlds_of
 from agent.demo_questions import DemoQuestion, questions_about
 from agent.messages import Question, ReplyTo
@@ -60,9 +61,8 @@ class Demo:
         self.model, self.store = model, store
         self.sink = model.prefill_sink()
         sources: dict[str, Any] = {name: NoGaps() for name in worlds_of(0)}
-        self.answerer = Answerer(
-            model, self.sink, thread, store, LIMITS, MAX_NEW_TOKENS, sources
-        )
+        decoding = DecodeQueue(thread, model, self.sink, MAX_NEW_TOKENS)
+        self.answerer = Answerer(decoding, store, LIMITS, sources)
 
     async def run(self, seed: int) -> list[dict[str, Any]]:
         """Watch both cameras, ask the demo's questions, give a row for each."""

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.answerer import Answerer
+from agent.decode_queue import DecodeQueue
 from agent.messages import Question, ReplyTo
 from agent.prefill_queue import PrefillQueue
 from agent.vlm.loading import ModelSettings, load_model
@@ -136,9 +137,8 @@ async def time_to_first_token(
     newest = store.resident.chunks(["bench"])[-num_chunks:]
     window = (newest[0].id.start_ms / 1000, newest[-1].id.end_ms / 1000)
     times = []
-    answerer = Answerer(
-        model, model.prefill_sink(), thread, store, LIMITS, 1, {"bench": NoGaps()}
-    )
+    decoding = DecodeQueue(thread, model, model.prefill_sink(), 1)
+    answerer = Answerer(decoding, store, LIMITS, {"bench": NoGaps()})
     for number in range(TTFT_REPEATS):
         question = Question(
             str(number),

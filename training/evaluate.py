@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.vlm.builtin import PATCHES
-from agent.vlm.generation import decode, decode_room, text_of
+from agent.vlm.generation import Reader, decode, decode_room, text_of
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from ingest.frame import FrameChunk
@@ -83,9 +83,7 @@ def say(
     """Answer one question over runs of KV, the sink first."""
     room = decode_room(model, text, max_new_tokens)
     cache = compose(runs, model.rotary, room=room)
-    return text_of(
-        model, list(decode(model, cache, text, max_new_tokens, lambda: False))
-    )
+    return text_of(model, list(decode(model, Reader(cache, text, max_new_tokens))))
 
 
 def worlds_named(seeds: str) -> range:

@@ -1,7 +1,7 @@
-"""Several readers' caches and tokens side by side, for one call of the stock class.
+"""Several readers' caches side by side, for calls of the stock class.
 
-Caches must be filled alike; tokens may be more or fewer. Shorter runs are padded at
-their end: nothing looks at what comes later, so the padding changes nothing.
+Readers' caches and tokens may be more or fewer. Whatever is shorter is filled up behind
+its end, and a mask hides what was filled up from all that comes later.
 
     B  readers   L  layers   H  heads   S  tokens of the longest run   D  head size
 """
@@ -17,57 +17,94 @@ from agent.vlm.layout import TokenRun
 from memory.rehydration import MixedCache
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
-    """What one call runs, and over what.
+    """Caches side by side, and what of them is real.
 
     Attributes:
-        token_ids: (B, S), int64.
-        positions: In the cache, (3, B, S), float32.
-        keys: Post-RoPE, with room for S more tokens, (L, B, H, capacity, D).
+        keys: Post-RoPE, (L, B, H, capacity, D).
         values: (L, B, H, capacity, D).
-        num_tokens: Tokens of each cache before.
+        is_real: Which tokens are a reader's own, (B, capacity), bool.
+        next_positions: Rotary position of each reader's next token.
+        num_tokens: Tokens filled, of every reader alike.
+        has_gaps: Whether any of these is not a reader's own.
     """
 
-    token_ids: Tensor
-    positions: Tensor
     keys: Tensor
     values: Tensor
-    num_tokens: int
+    is_real: Tensor
+    next_positions: list[int]
+    num_tokens: int = 0
+    has_gaps: bool = False
 
     @classmethod
-    def of(cls, caches: Sequence[MixedCache], runs: Sequence[TokenRun]) -> "Batch":
-        """Put each run behind its cache; one cache is used as it is, not copied.
+    def of(cls, caches: Sequence[MixedCache], room: int) -> "Batch":
+        """Put caches side by side; one alone is used as it is, not copied.
 
-        Raises:
-            ValueError: The caches are not filled alike.
+        Args:
+            caches: Of each reader; one alone has the room already.
+            room: Tokens that may still be written behind the longest.
         """
-        filled = {cache.num_tokens for cache in caches}
-        if len(filled) != 1:
-            raise ValueError(f"caches of {sorted(filled)} tokens can't go together")
-        placed = [
-            run.positions + cache.next_position
-            for cache, run in zip(caches, runs, strict=True)
-        ]  # (3, S) each
-        rows = pad_sequence([p.T for p in placed], batch_first=True)  # (B, S, 3)
-        return cls(
-            pad_sequence(
-                [run.token_ids for run in runs],
-                batch_first=True,
-                padding_value=int(runs[0].token_ids[0]),  # text, never a picture
-            ),
-            rows.permute(2, 0, 1),
-            _side_by_side([cache.keys for cache in caches]),
-            _side_by_side([cache.values for cache in caches]),
-            filled.pop(),
+        longest = max(cache.num_tokens for cache in caches)
+        if len(caches) == 1:
+            keys, values = caches[0].keys[:, None], caches[0].values[:, None]
+        else:
+            capacity = longest + room
+            keys = _side_by_side([c.keys for c in caches], caches, capacity)
+            values = _side_by_side([c.values for c in caches], caches, capacity)
+        is_real = torch.ones(
+            len(caches), keys.shape[3], dtype=torch.bool, device=keys.device
+        )
+        starts = [cache.next_position for cache in caches]
+        batch = cls(keys, values, is_real, starts)
+        batch._fill([cache.num_tokens for cache in caches])
+        return batch
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Which of the tokens filled may be looked at, (B, T); None if all may."""
+        return self.is_real[:, : self.num_tokens] if self.has_gaps else None
+
+    def ids_of(self, runs: Sequence[TokenRun]) -> Tensor:
+        """Give each reader's next tokens, (B, S), int64."""
+        return pad_sequence(
+            [run.token_ids for run in runs],
+            batch_first=True,
+            padding_value=int(runs[0].token_ids[0]),  # text, never a picture
         )
 
-    def added(self, reader: int, num_tokens: int) -> tuple[Tensor, Tensor]:
-        """Give a reader's own new keys and values, each (L, H, S, D)."""
-        new = slice(self.num_tokens, self.num_tokens + num_tokens)
-        return self.keys[:, reader, :, new], self.values[:, reader, :, new]
+    def positions_of(self, runs: Sequence[TokenRun]) -> Tensor:
+        """Give where they stand, (3, B, S), float32."""
+        starts = zip(runs, self.next_positions, strict=True)
+        rows = [(run.positions + start).T for run, start in starts]  # (S, 3) each
+        return pad_sequence(rows, batch_first=True).permute(2, 0, 1)
+
+    def advance(self, runs: Sequence[TokenRun]) -> None:
+        """Count these runs as written behind the caches."""
+        self._fill([len(run.token_ids) for run in runs])
+        spans = zip(self.next_positions, runs, strict=True)
+        self.next_positions = [start + run.span for start, run in spans]
+
+    def _fill(self, lengths: Sequence[int]) -> None:
+        """Count so many more tokens of each reader as filled."""
+        end = self.num_tokens + max(lengths)
+        if len(set(lengths)) > 1:
+            self.has_gaps = True
+            for reader, length in enumerate(lengths):
+                self.is_real[reader, self.num_tokens + length : end] = False
+        self.num_tokens = end
 
 
-def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """Stack (L, H, capacity, D) as readers, (L, B, H, capacity, D)."""
-    return parts[0][:, None] if len(parts) == 1 else torch.stack(list(parts), dim=1)
+def _side_by_side(
+    parts: Sequence[Tensor], caches: Sequence[MixedCache], capacity: int
+) -> Tensor:
+    """Copy (L, H, capacity, D) into (L, B, H, capacity, D).
+
+    What is filled up is zero: a mask takes no NaN of memory never written away.
+    """
+    layers, heads, _, size = parts[0].shape
+    whole = parts[0].new_zeros(layers, len(parts), heads, capacity, size)
+    for reader, (part, cache) in enumerate(zip(parts, caches, strict=True)):
+        filled = slice(cache.num_tokens)
+        whole[:, reader, :, filled] = part[:, :, filled]
+    return whole

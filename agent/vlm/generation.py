@@ -5,42 +5,75 @@ time it is asked. `sampling.py` has the other ways.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from agent.vlm.batch import Batch
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import GREEDY, Sampling, choose_by
 from memory.rehydration import MixedCache
 
 
-def decode(
-    model: VisionLanguageModel,
-    cache: MixedCache,
-    question: str,
-    max_new_tokens: int,
-    is_cancelled: Callable[[], bool],
-    sampling: Sampling = GREEDY,
-) -> Iterator[int]:
-    """Yield the ids of an answer's tokens, the stop token left out.
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """A question, and what it is asked over.
 
-    Args:
-        model: The model.
-        cache: Composed with `decode_room` tokens of room; written to.
+    Attributes:
+        cache: Composed with `decode_room` tokens of room; written to if read alone.
         question: The question's text.
         max_new_tokens: Most tokens of the answer.
         is_cancelled: Asked before every token; decoding ends when it says so.
         sampling: How each token is chosen.
     """
-    choose = choose_by(sampling, model.device)
-    ids = question_ids(model, question)
-    for _ in range(max_new_tokens):
-        if is_cancelled():
+
+    cache: MixedCache
+    question: str
+    max_new_tokens: int
+    is_cancelled: Callable[[], bool] = lambda: False
+    sampling: Sampling = GREEDY
+
+
+def decode(model: VisionLanguageModel, reader: Reader) -> Iterator[int]:
+    """Yield the ids of an answer's tokens, the stop token left out."""
+    for _, token in decode_together(model, [reader]):
+        if token is not None:
+            yield token
+
+
+def decode_together(
+    model: VisionLanguageModel, readers: Sequence[Reader]
+) -> Iterator[tuple[int, int | None]]:
+    """Decode answers side by side, each as if alone.
+
+    A reader that has said all takes part, unheard, until the last one has.
+
+    Yields:
+        The number of a reader and the id of its next token, the stop token left out;
+        once for each reader None, when it has said all.
+    """
+    choices = [choose_by(reader.sampling, model.device) for reader in readers]
+    ids = [question_ids(model, reader.question) for reader in readers]
+    most = max(reader.max_new_tokens for reader in readers)
+    batch = Batch.of([r.cache for r in readers], room=max(map(len, ids)) + most)
+    going = dict(enumerate(readers))
+    for said in range(most):
+        for number, reader in list(going.items()):
+            if said == reader.max_new_tokens or reader.is_cancelled():
+                del going[number]
+                yield number, None
+        if not going:
             return
-        token = choose(model.extend(cache, ids))
-        if token in model.prompt.stop_ids:
-            return
-        yield token
-        ids = torch.tensor([token])
+        logits = model.extend_batch(batch, ids)  # (B, vocabulary)
+        ids = [text[-1:] for text in ids]
+        for number in list(going):
+            token = choices[number](logits[number])
+            ids[number] = torch.tensor([token])
+            if token in model.prompt.stop_ids:
+                del going[number]
+            yield number, token if number in going else None
+    for number in going:
+        yield number, None
 
 
 def question_ids(model: VisionLanguageModel, question: str) -> torch.Tensor:

@@ -4,15 +4,13 @@ Nothing is patched, and no state is left on the module: positions are always giv
 that `rope_deltas` is never read, and every call owns the cache it runs over.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from agent.vlm.batch import Batch
@@ -23,6 +21,7 @@ from agent.vlm.family import Family, Grid
 from agent.vlm.layout import ChunkLayout, TokenRun
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
+from agent.vlm.queries import captured_queries
 from agent.vlm.rotary import ModelRotary
 from agent.vlm.squares import SquareSettings
 from agent.vlm.text_shape import text_config
@@ -127,11 +126,8 @@ class VisionLanguageModel:
 
         Args:
             chunks: The frames; as many in each.
-            contexts: What each chunk sees, as many tokens each.
+            contexts: What each chunk sees.
             least_changes: Which visual tokens of each are left out, as in `prefill`.
-
-        Raises:
-            ValueError: The contexts are not of the same length.
         """
         drafts = [
             self._draft(chunk, least)
@@ -171,7 +167,8 @@ class VisionLanguageModel:
         """
         ids = self.tokenize(self.plain(question))
         cache = compose([sink], self.rotary, room=len(ids))
-        with self._queries() as captured:
+        layers = self.heads.query_heads[:, 0].tolist()
+        with captured_queries(self.module, layers) as captured:
             self.extend(cache, ids)
         return torch.stack(
             [
@@ -207,11 +204,27 @@ class VisionLanguageModel:
         Returns:
             Logits, (vocabulary,), float32.
         """
-        run = TokenRun.of_text(ids)
-        hidden = self._run(Batch.of([cache], [run]))
-        cache.num_tokens += len(ids)
-        cache.next_position += run.span
-        logits: Tensor = self.module.lm_head(hidden[0, -1])
+        batch = Batch.of([cache], room=len(ids))
+        logits = self.extend_batch(batch, [ids])[0]
+        cache.num_tokens, [cache.next_position] = batch.num_tokens, batch.next_positions
+        return logits
+
+    @torch.inference_mode()
+    def extend_batch(self, batch: Batch, ids: Sequence[Tensor]) -> Tensor:
+        """Run each reader's text over its cache; as `extend`, for several.
+
+        Args:
+            batch: Written to.
+            ids: Token ids of each reader, (S,).
+
+        Returns:
+            Logits, (B, vocabulary), float32.
+        """
+        runs = [TokenRun.of_text(text) for text in ids]
+        hidden = self._run(batch, runs)
+        last = torch.tensor([len(text) - 1 for text in ids], device=hidden.device)
+        ends = hidden[torch.arange(len(ids), device=hidden.device), last]  # (B, hidden)
+        logits: Tensor = self.module.lm_head(ends)
         return logits.float()
 
     def _grid(self, chunk: FrameChunk) -> Grid:
@@ -242,53 +255,45 @@ class VisionLanguageModel:
         seen: dict[str, Any] | None = None,
     ) -> list[KV]:
         """Run tokens over caches that end here; give the KV of each run, pre-RoPE."""
-        batch = Batch.of(caches, runs)
-        self._run(batch, seen)
+        batch = Batch.of(caches, room=max(len(run.token_ids) for run in runs))
+        start = batch.num_tokens
+        self._run(batch, runs, seen)
         found = []
         for reader, (run, cache) in enumerate(zip(runs, caches, strict=True)):
             placed = run.positions.to(self.device)  # (3, S)
             cos, sin = self.rotary.cos_sin(placed + cache.next_position)  # (S, D)
-            keys, values = batch.added(reader, len(run.token_ids))  # (L, H, S, D)
-            plain = unrotate(keys, cos, sin, self.rotary.scaling)
+            new = slice(start, start + len(run.token_ids))
+            keys, values = (
+                batch.keys[:, reader, :, new],
+                batch.values[:, reader, :, new],
+            )
+            plain = unrotate(keys, cos, sin, self.rotary.scaling)  # (L, H, S, D)
             positions = placed.expand(len(keys), -1, -1).contiguous()  # (L, 3, S)
             found.append(KV(plain, values.clone(), positions, run.span))
         return found
 
-    def _run(self, batch: Batch, seen: dict[str, Any] | None = None) -> Tensor:
+    def _run(
+        self,
+        batch: Batch,
+        runs: Sequence[TokenRun],
+        seen: dict[str, Any] | None = None,
+    ) -> Tensor:
         """Run tokens behind their caches; give hidden states, (B, S, hidden)."""
         device = batch.keys.device  # the model's; asking it walks all its weights
+        ids, positions = batch.ids_of(runs), batch.positions_of(runs)
+        mask = batch.mask
+        if mask is not None:  # what is run now hides itself: nothing looks ahead
+            mask = torch.cat((mask, mask.new_ones(ids.shape)), dim=1)
         out = self.module.model(
-            input_ids=batch.token_ids.to(device),
-            position_ids=self.rotary.position_ids(batch.positions).to(device),
+            input_ids=ids.to(device),
+            attention_mask=mask,
+            position_ids=self.rotary.position_ids(positions).to(device),
             past_key_values=as_transformers_cache(
                 batch.keys, batch.values, batch.num_tokens
             ),
             use_cache=True,
             mm_encoder_outputs=seen,
         )
+        batch.advance(runs)
         hidden: Tensor = out.last_hidden_state
         return hidden
-
-    @contextmanager
-    def _queries(self) -> Iterator[dict[int, Tensor]]:
-        """Capture the queries before RoPE, per layer (1, T, heads, D)."""
-        captured: dict[int, Tensor] = {}
-        layers = self.module.get_decoder().layers
-        size = text_config(self.module.config).head_dim
-        wanted = set(self.heads.query_heads[:, 0].tolist())
-
-        def capture(layer: int) -> RemovableHandle:
-            attention = layers[layer].self_attn
-            last: nn.Module = getattr(attention, "q_norm", attention.q_proj)
-            return last.register_forward_hook(
-                lambda _module, _inputs, output: captured.update(
-                    {layer: output.view(1, output.shape[1], -1, size)}
-                )
-            )
-
-        hooks = [capture(layer) for layer in wanted]
-        try:
-            yield captured
-        finally:
-            for hook in hooks:
-                hook.remove()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from agent.vlm.generation import decode, decode_room
+from agent.vlm.generation import Reader, decode, decode_room
 from agent.vlm.model import VisionLanguageModel
 from ingest.camera import read_frames
 from ingest.chunker import chunk_frames
@@ -158,7 +158,7 @@ class Viewer:
         """Answer a prompt over what was read."""
         room = decode_room(self.model, prompt, max_new_tokens)
         cache = compose([self._sink, *runs], self.model.rotary, room=room)
-        ids = list(decode(self.model, cache, prompt, max_new_tokens, lambda: False))
+        ids = list(decode(self.model, Reader(cache, prompt, max_new_tokens)))
         return str(self.model.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def _candidates(self, question: str) -> list[Candidate]:

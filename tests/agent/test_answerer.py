@@ -12,9 +12,10 @@ from servers import RedisServer
 from tiny_model import START_S, make_chunks
 
 from agent.answerer import Answerer
+from agent.decode_queue import DecodeQueue
 from agent.messages import Question, ReplyTo
 from agent.progress import Progress
-from agent.vlm.generation import decode
+from agent.vlm.generation import decode_together
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.status import Gap, GapReason
@@ -69,7 +70,8 @@ async def answerer(
             id = ChunkId("door", int(chunk.start_s * 1e3), int(chunk.end_s * 1e3))
             whole = await asyncio.to_thread(model.prefill, chunk, [sink])
             await store.remember(levels.compress_chunk(id, whole))
-        yield Answerer(model, sink, thread, store, LIMITS, 4, {"door": NoGaps()})
+        decoding = DecodeQueue(thread, model, sink, 4)
+        yield Answerer(decoding, store, LIMITS, {"door": NoGaps()})
 
 
 async def test_an_answer_names_its_chunks_and_what_was_watched(
@@ -154,13 +156,13 @@ async def test_a_streamed_answer_comes_in_pieces_that_join_to_it(
 async def test_an_answer_that_starts_over_is_streamed_from_the_start(
     answerer: Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_once(*given: Any) -> Iterator[int]:
-        monkeypatch.setattr("agent.answerer.decode", decode)
-        yield next(iter(decode(*given)))
-        yield 5
+    def fail_once(*given: Any) -> Iterator[tuple[int, int | None]]:
+        monkeypatch.setattr("agent.decode_queue.decode_together", decode_together)
+        yield next(iter(decode_together(*given)))
+        yield 0, 5
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("agent.answerer.decode", fail_once)
+    monkeypatch.setattr("agent.decode_queue.decode_together", fail_once)
     progress, text, numbers = PatientProgress(), "", []
     answering = asyncio.ensure_future(answerer.answer(question(), progress))
     async with asyncio.timeout(10):
@@ -185,7 +187,9 @@ async def test_decoding_ends_between_tokens_when_nobody_waits(
             await asyncio.wait([answering])
             break
         progress.is_read.set()
-        await answerer.thread.run(Priority.QUESTION, lambda: None)  # behind the answer
+        await answerer.decoding.thread.run(
+            Priority.QUESTION, lambda: None
+        )  # behind the answer
     assert answering.cancelled()
     assert len(set(progress.shown)) == 1
 
@@ -196,7 +200,7 @@ async def test_a_model_that_fails_is_an_answer_not_the_end(
     def fail(*_args: object, **_names: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("agent.answerer.compose", fail)
+    monkeypatch.setattr("agent.decode_queue.compose", fail)
     answer = await answerer.answer(question())
     assert answer.error is not None
     assert answer.error.code == "failed"

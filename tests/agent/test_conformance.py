@@ -9,7 +9,7 @@ import torch
 from servers import RedisServer
 from tiny_model import make_chunks, stock_inputs
 
-from agent.vlm.generation import decode, decode_room, question_ids
+from agent.vlm.generation import Reader, decode, decode_room, question_ids
 from agent.vlm.model import VisionLanguageModel
 from ingest.frame import FrameChunk
 from memory.codec import decode_low
@@ -88,7 +88,7 @@ def assert_conforms(
     assert (other - stock).abs().max() > 1e-2, "the oracle must see a missing chunk"
 
     cache = compose([sink, *runs], model.rotary, room=room)
-    ours = list(decode(model, cache, QUESTION, NEW_TOKENS, lambda: False))
+    ours = list(decode(model, Reader(cache, QUESTION, NEW_TOKENS)))
     theirs = tokens[0, inputs["input_ids"].shape[1] :].tolist()
     ended = [token for token in theirs if token not in model.prompt.stop_ids]
     assert ours == ended

@@ -16,7 +16,7 @@ from tiny_model import START_S
 from torch.utils.hooks import RemovableHandle
 
 from agent.vlm.families import FAMILIES, family_of
-from agent.vlm.generation import decode, decode_room, question_ids
+from agent.vlm.generation import Reader, decode, decode_room, question_ids
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.preprocessing import PatchSettings, patchify
 from agent.vlm.prompt import SYSTEM
@@ -78,7 +78,7 @@ def test_streamed_and_rehydrated_equals_one_stock_call(
     assert (other - stock).abs().max() > 1e-2, "the oracle must see a missing chunk"
 
     cache = compose(runs, model.rotary, room=room)
-    ours = list(decode(model, cache, QUESTION, NEW_TOKENS, lambda: False))
+    ours = list(decode(model, Reader(cache, QUESTION, NEW_TOKENS)))
     theirs = tokens[0, inputs["input_ids"].shape[1] :].tolist()
     assert ours == [token for token in theirs if token not in model.prompt.stop_ids]
     assert ours

@@ -5,7 +5,7 @@ import torch
 from tiny_model import make_chunks, make_model
 
 from agent.errors import ModelLoadError
-from agent.vlm.generation import decode, decode_room, question_ids
+from agent.vlm.generation import Reader, decode, decode_room, question_ids
 from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from memory.rehydration import compose
@@ -90,11 +90,11 @@ def test_decoding_stops_when_cancelled_and_at_its_limit(
     sink = model.prefill_sink()
     room = decode_room(model, "when ?", 5)
     cache = compose([sink], model.rotary, room=room)
-    tokens = decode(model, cache, "when ?", 5, lambda: False)
+    tokens = decode(model, Reader(cache, "when ?", 5))
     assert len(list(tokens)) <= 5
     answers = iter([False, False, True])
     cache = compose([sink], model.rotary, room=room)
-    cut = list(decode(model, cache, "when ?", 5, lambda: next(answers)))
+    cut = list(decode(model, Reader(cache, "when ?", 5, lambda: next(answers))))
     assert len(cut) <= 2
 
 
@@ -185,7 +185,7 @@ def test_bfloat16_keys_survive_being_unrotated(model: VisionLanguageModel) -> No
 
     room = decode_room(half, "when ?", 3)
     cache = compose([sink, captured], half.rotary, room=room)
-    assert list(decode(half, cache, "when ?", 3, lambda: False))
+    assert list(decode(half, Reader(cache, "when ?", 3)))
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ import torch
 from tiny_model import make_chunks, stock_inputs
 
 from agent.config_sections import AnswersConfig
-from agent.vlm.generation import decode, decode_room
+from agent.vlm.generation import Reader, decode, decode_room
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import GREEDY, Sampling, choose_by
 from ingest.frame import FrameChunk
@@ -29,7 +29,8 @@ def say(
     runs = [sink, *(model.prefill(chunk, [sink]).kv for chunk in chunks)]
     room = decode_room(model, QUESTION, NEW_TOKENS)
     cache = compose(runs, model.rotary, room=room)
-    return list(decode(model, cache, QUESTION, NEW_TOKENS, lambda: False, sampling))
+    reader = Reader(cache, QUESTION, NEW_TOKENS, sampling=sampling)
+    return list(decode(model, reader))
 
 
 @pytest.mark.parametrize(
