@@ -199,6 +199,9 @@ def calibrate(
     ] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     revision: Annotated[str | None, typer.Option(help="Of the hub repository.")] = None,
+    weights: Annotated[
+        Literal["full", "int8", "nf4"], typer.Option(help="As the config holds them.")
+    ] = "full",
     out_file: Annotated[
         Path | None,
         typer.Option("--out", help="Write here, not where the model looks for it."),
@@ -210,7 +213,7 @@ def calibrate(
     from agent.vlm.loading import ModelSettings
 
     set_up_logging("error", "auto")  # that it was never calibrated is no news here
-    settings = ModelSettings(name=model, revision=revision, device=device)
+    settings = ModelSettings(model, revision, device, weights=weights)
     try:
         calibrate_model(settings, Plan(source, streams, chunks), out_file, out)
     except (AgentError, OSError) as exc:

@@ -119,6 +119,9 @@ class ModelConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
     )
+    weights: Literal["full", "int8", "nf4"] = Field(
+        default="full", description="of the language model; full: in the dtype"
+    )
     attention: Literal["auto", "eager", "sdpa"] = Field(
         default="auto", description="implementation; auto: the library's choice"
     )

@@ -15,4 +15,5 @@ def model_settings(config: ModelConfig) -> ModelSettings:
         None if config.attention == "auto" else config.attention,
         config.cache_folder,
         config.offline,
+        config.weights,
     )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from torch import nn
 
+from agent.vlm.quantised import stored_tensors
+
 FILE = "retrieval_heads.json"
 FORMAT = 1
 _SAMPLES = 64  # numbers of each weight that go into its digest
@@ -76,10 +78,10 @@ def weights_digest(module: nn.Module) -> str:
     """Name a model's weights, whatever dtype they were loaded in.
 
     Which heads retrieve is a matter of the weights alone: not of frame sizes, nor of
-    the dtype that a machine runs them in.
+    the dtype that a machine runs them in. Quantised weights are others.
     """
     digest = hashlib.sha256()
-    for name, weight in module.state_dict().items():
+    for name, weight in stored_tensors(module):
         flat = weight.flatten()
         sample = flat[:: max(1, len(flat) // _SAMPLES)].bfloat16().float().cpu()
         digest.update(f"{name} {tuple(weight.shape)}".encode())
@@ -87,16 +89,16 @@ def weights_digest(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def places_for(folder: Path, weights: str) -> list[Path]:
+def places_for(folder: Path | None, weights: str) -> list[Path]:
     """Give where a model's heads may lie, the best place first.
 
     Args:
-        folder: The model's own folder; need not exist.
+        folder: The model's own folder, which need not exist, or None.
         weights: Their digest.
     """
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     of_user = Path(home) / "longwatch" / "heads" / f"{weights}.json"
-    return [folder / FILE, of_user] if folder.is_dir() else [of_user]
+    return [folder / FILE, of_user] if folder and folder.is_dir() else [of_user]
 
 
 def find_heads(name: str, places: list[Path], weights: str) -> CalibratedHeads | None:
@@ -120,7 +122,7 @@ def find_heads(name: str, places: list[Path], weights: str) -> CalibratedHeads |
         logger.warning("%s is of other weights than those of %s", place, name)
     logger.warning(
         "model %s was never calibrated: which chunks a question means is judged by a"
-        " guess; run `longwatch calibrate --model %s`",
+        " guess; run `longwatch calibrate --model %s` (with --weights as configured)",
         name,
         name,
     )

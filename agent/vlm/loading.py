@@ -20,6 +20,7 @@ from agent.vlm.families import family_of
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.preprocessing import PatchSettings
 from agent.vlm.prompt import Prompt
+from agent.vlm.quantised import FULL, keep_as_loaded, quantisation, stored_tensors
 from agent.vlm.repository import Repository
 from agent.vlm.squares import SquareSettings
 from agent.vlm.text_shape import text_config
@@ -43,6 +44,7 @@ class ModelSettings:
         attention: Implementation of attention; None for the library's choice.
         cache_folder: Where downloads are kept; None for the hub library's own.
         offline: Whether to read only what is on this machine.
+        weights: Of the language model: `full`, or `int8` or `nf4` in fewer bytes.
     """
 
     name: str = builtin.NAME
@@ -53,6 +55,7 @@ class ModelSettings:
     attention: str | None = None
     cache_folder: Path | None = None
     offline: bool = False
+    weights: str = FULL
 
     @property
     def repository(self) -> Repository:
@@ -71,6 +74,8 @@ def load_model(settings: ModelSettings) -> VisionLanguageModel:
         disable_progress_bar()  # of transformers: no place for it in a log
     device, dtype = place_of(settings)
     if settings.name == builtin.NAME:
+        if settings.weights != FULL:
+            raise ModelLoadError(settings.name, "its few weights are held in full only")
         return _load_builtin(device, dtype)
     try:
         return _load_pretrained(settings, device, dtype)
@@ -144,7 +149,8 @@ def fingerprint(
     """Name everything that KV depends on, 16 hex digits.
 
     Args:
-        module: Every weight tensor gives its name, shape, dtype and up to 64 numbers.
+        module: Every tensor of its weights gives its name, shape, dtype and up to 64
+            numbers.
         patches: How frames are prepared.
         sink: Token ids of the system prompt, as the tokenizer makes them.
     """
@@ -154,7 +160,7 @@ def fingerprint(
     config.pop("_name_or_path", None)
     facts = [LAYOUT_VERSION, config, asdict(patches), sink]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
-    for name, weight in module.state_dict().items():
+    for name, weight in stored_tensors(module):
         flat = weight.flatten()
         sample = flat[:: max(1, len(flat) // 64)].float().cpu()
         digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
@@ -178,7 +184,9 @@ def _load_pretrained(
     facts = repository.processor_facts()
     patches = family.settings(facts, config, settings.max_pixels)
     tokenizer = repository.tokenizer()
-    module = repository.module(config, device, dtype, settings.attention)
+    by = quantisation(settings.weights, dtype)
+    module = repository.module(config, device, dtype, settings.attention, by)
+    keep_as_loaded(module)
     model = assemble(settings.name, module, tokenizer, patches, is_trained=True)
     return _with_calibrated_heads(model)
 
@@ -201,7 +209,13 @@ def _with_calibrated_heads(model: VisionLanguageModel) -> VisionLanguageModel:
 
 
 def heads_places(model: VisionLanguageModel) -> list[Path]:
-    """Give where the calibrated heads of a model may lie, the best place first."""
+    """Give where the calibrated heads of a model may lie, the best place first.
+
+    Those of quantised weights are kept by their digest only: the folder is the place
+    of the full ones.
+    """
     is_builtin = model.name == builtin.NAME
     folder = builtin.FOLDER if is_builtin else Path(model.name)
+    if getattr(model.module, "hf_quantizer", None) is not None:
+        return places_for(None, weights_digest(model.module))
     return places_for(folder, weights_digest(model.module))

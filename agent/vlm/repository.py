@@ -84,7 +84,12 @@ class Repository:
         return tokenizer
 
     def module(
-        self, config: Any, device: str, dtype: torch.dtype, attention: str | None
+        self,
+        config: Any,
+        device: str,
+        dtype: torch.dtype,
+        attention: str | None,
+        quantisation: Any,
     ) -> Any:
         """Load the weights into the stock class, on one device.
 
@@ -95,6 +100,7 @@ class Repository:
             device: The one device they all go to.
             dtype: What they are held in.
             attention: Implementation of attention; None: the library's choice.
+            quantisation: What it quantises by, or None.
 
         Raises:
             OSError: They are not there.
@@ -107,6 +113,7 @@ class Repository:
             config=config,
             dtype=dtype,
             attn_implementation=attention,
+            quantization_config=quantisation,
             **straight,
             **self._options(),
         )

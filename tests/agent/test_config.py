@@ -130,6 +130,7 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("  answers: {address: x}", 1, "cameras", ["answers"]),
         ("date_dir: x", 4, "date_dir", ["did you mean data_dir?", "cameras, model"]),
         ("model: {device: gpu}", 4, "model.device", ["'gpu'", "auto, cpu, cuda"]),
+        ("model: {weights: int4}", 4, "model.weights", ["'int4'", "full, int8, nf4"]),
         ("model: 7", 4, "model", ["7", "a section with name"]),
         ('model: ""', 4, "model.name", ["nothing", "a text"]),
         ("model: {offline: 1.5}", 4, "model.offline", ["1.5", "true or false"]),
