@@ -6,8 +6,6 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-# They warn, wherever torchao is installed, of kernels that are not used here.
-_CHATTY = ("torchao", "torch.utils._pytree")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -18,8 +16,6 @@ def set_up_logging(level: str, style: Literal["auto", "text", "json"]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class TextFormatter(logging.Formatter):

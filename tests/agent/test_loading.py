@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 from agent.config_sections import MemoryConfig
 from agent.errors import ModelLoadError
 from agent.model_list import watching_of
+from agent.vlm import repository
 from agent.vlm.catalogue import describe_model
 from agent.vlm.families import FAMILIES
 from agent.vlm.loading import ModelSettings, load_model
@@ -70,6 +71,16 @@ def test_a_folder_of_every_family_is_loaded_as_it_was_saved(
     assert loaded.prompt == model.prompt
     torch.testing.assert_close(first_keys(loaded), first_keys(model))
     assert loaded.is_trained
+
+
+def test_weights_go_by_way_of_the_host_where_accelerate_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "is_accelerate_available", lambda: False)
+    loaded = load_model(settings(folder))
+    torch.testing.assert_close(
+        first_keys(loaded), first_keys(make_family_model("internvl"))
+    )
 
 
 def test_a_repository_of_the_hub_is_read_from_the_cache_by_its_revision(
