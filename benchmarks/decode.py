@@ -4,8 +4,10 @@ Run `python -m benchmarks.decode --json FILE`.
 
 Greedy, without stop tokens, so that both say equally many; `generate` is spared its
 check for them. Its cache is a stock `DynamicCache`, filled from ours. Times alternate
-in one process. Memory is the cache and what decoding adds to it at its peak, each in a
-fresh process: resident memory on a CPU (Linux), allocated memory on a GPU.
+in one process. Several questions side by side each have a cache of their own; copying
+these next to each other is part of their time. Memory is the cache and what decoding
+adds to it at its peak, each in a fresh process: resident memory on a CPU (Linux),
+allocated memory on a GPU.
 """
 
 import argparse
@@ -28,10 +30,16 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen3VLConfig
 
 from agent.vlm import builtin
-from agent.vlm.generation import Reader, decode, decode_room, question_ids
+from agent.vlm.generation import (
+    Reader,
+    decode,
+    decode_room,
+    decode_together,
+    question_ids,
+)
 from agent.vlm.loading import ModelSettings, assemble, load_model
 from agent.vlm.model import VisionLanguageModel
 from benchmarks.environment import describe
@@ -44,11 +52,11 @@ from memory.rehydration import MixedCache, compose
 
 QUESTION = "where did #47 come from ?"
 MODELS, CONTEXTS = ("builtin", "larger"), (1024, 8192)
+QUESTIONS = (1, 2, 4)  # side by side
 
 
-def larger_model() -> VisionLanguageModel:
-    """Give a model of random weights with the proportions of a small language model."""
-    tokenizer = builtin.build_tokenizer()
+def larger_config(tokenizer: PreTrainedTokenizerBase) -> Qwen3VLConfig:
+    """Give a configuration with the proportions of a small language model."""
     config = builtin.build_config(tokenizer)
     config.text_config.hidden_size = config.vision_config.out_hidden_size = 768
     config.text_config.intermediate_size = 2048
@@ -57,7 +65,13 @@ def larger_model() -> VisionLanguageModel:
     config.text_config.num_key_value_heads = 4
     config.text_config.head_dim = 64
     config.text_config.rope_parameters["mrope_section"] = [12, 10, 10]
-    module = builtin.build_module(config)
+    return config
+
+
+def larger_model() -> VisionLanguageModel:
+    """Give random weights of that configuration."""
+    tokenizer = builtin.build_tokenizer()
+    module = builtin.build_module(larger_config(tokenizer))
     if torch.cuda.is_available():
         module.to("cuda", torch.bfloat16)
     return assemble("larger", module, tokenizer, builtin.PATCHES, is_trained=False)
@@ -159,6 +173,28 @@ def measure_speed(
     }
 
 
+def measure_together(
+    model: VisionLanguageModel, runs: list[KV], num_tokens: int, repeats: int
+) -> dict[str, float]:
+    """Give tokens per second of several questions side by side, all told."""
+    room = decode_room(model, QUESTION, num_tokens)
+    spent: dict[int, list[float]] = {count: [] for count in QUESTIONS}
+    for _ in range(repeats + 1):
+        for count in QUESTIONS:
+            caches = [compose(runs, model.rotary, room=room) for _ in range(count)]
+            readers = [Reader(cache, QUESTION, num_tokens) for cache in caches]
+            began = time.perf_counter()
+            tokens = [token for _, token in decode_together(model, readers)]
+            spent[count].append(time.perf_counter() - began)
+            assert len(tokens) == count * (num_tokens + 1)  # each ends with None
+    return {
+        f"{count}_questions_tokens_per_s": round(
+            count * num_tokens / median(times[1:]), 2
+        )
+        for count, times in spent.items()
+    }
+
+
 def measure_memory(name: str, context: int, num_tokens: int, way: Way) -> int:
     """Give the bytes of a cache and of all that decoding over it adds, at their peak.
 
@@ -216,6 +252,7 @@ def measure(
                 "parameters": weights,
                 "context_tokens": sum(run.num_tokens for run in runs),
                 **speed,
+                **measure_together(model, runs, num_tokens, repeats),
                 "ours_peak_bytes": ours,
                 "stock_peak_bytes": stock,
                 "memory_ratio": round(ours / stock, 3),
