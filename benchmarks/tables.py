@@ -2,7 +2,7 @@
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
 `benchmarks/results/path.json` or to one of the `accuracy*.json` there: `accuracy.json`
-of 32 chunks, `-now` of one type, `-128` and `-1024` of longer streams, `-summary` of
+of 32 chunks, `-now` of one type, `-128` to `-2700` of longer streams, `-summary` of
 weights that were trained to summarise.
 """
 
@@ -84,7 +84,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "accuracy": ("docs/accuracy.md", write_accuracy),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
-        for name in ("128", "1024", "summary")
+        for name in ("128", "1024", "2700", "summary")
     },
 }
 
