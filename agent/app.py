@@ -201,8 +201,8 @@ async def _open_memory(
         spool,
         ResidentMemory(memory.resident_tokens, memory.newest_chunks),
         BiLevel(
-            LevelSettings(memory.high_method, memory.high_factor),
-            LevelSettings(memory.low_method, memory.low_factor),
+            LevelSettings(memory.high_method, memory.high_factor, memory.high_numbers),
+            LevelSettings(memory.low_method, memory.low_factor, memory.low_numbers),
             model.heads,
             memory.index_keys,
         ),

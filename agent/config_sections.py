@@ -25,6 +25,7 @@ _CAMERA: dict[str, Any] = {
 
 MIN_TEMPERATURE = 0.01  # below it nothing is left to chance, and logits may overflow
 Method = Literal["novelty", "value_norm", "pooling"]
+Numbers = Literal["model", "float32", "bfloat16", "int8", "int4"]
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -163,6 +164,8 @@ class MemoryConfig(Section):
     )
     high_method: Method = Field(default="novelty", description="how H-KV is chosen")
     low_method: Method = Field(default="novelty", description="how L-KV is chosen")
+    high_numbers: Numbers = Field(default="model", description="H-KV in the archive")
+    low_numbers: Numbers = Field(default="model", description="L-KV in the archive")
     resident_tokens: int = Field(
         default=65536,
         ge=256,

@@ -103,10 +103,16 @@ class Bench:
             index_bytes += chunk.memory.index_keys.nbytes
             context.append(chunk.memory.high)
             wholes.append(whole)
+        await self._read_back()
         memories = self.store.resident.chunks([CAMERA])
         seed = take.world.seed
         stream = Stream(self.model, self.sink, wholes, memories, seed, self.setup)
         return stream, (index_bytes, archive_bytes)
+
+    async def _read_back(self) -> None:
+        """Have the memory that is asked be the archived one, as after a restart."""
+        self.store.resident = ResidentMemory(UNBOUNDED, NEWEST)
+        await self.store.rebuild([CAMERA])
 
     def _score(
         self, stream: Stream, question: Question

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.errors import ModelLoadError
 from benchmarks.errors import BenchmarkError, SameWorldError
 from ingest.errors import CameraError
+from memory.codec import NUMBERS
 from memory.compression.bilevel import LevelSettings
 from training.split import Split
 
@@ -75,8 +76,12 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def level(text: str) -> LevelSettings:
-    """Read `novelty:16`."""
-    method, _, factor = text.partition(":")
+    """Read `novelty:16`, or `novelty:16:int8` for other numbers in the archive."""
+    method, _, rest = text.partition(":")
+    factor, _, numbers = rest.partition(":")
+    if numbers and numbers not in NUMBERS:
+        known = ", ".join(NUMBERS)
+        raise argparse.ArgumentTypeError(f"{numbers!r} is none of {known}")
     try:
         number = float(factor)
     except ValueError:
@@ -84,7 +89,7 @@ def level(text: str) -> LevelSettings:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is not METHOD:FACTOR")
     try:
-        return LevelSettings(method, number)
+        return LevelSettings(method, number, numbers or "model")
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
 

@@ -65,7 +65,7 @@ class ChunkReader:
             return exc
 
     def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
-        return decode_low(blob, chunk, self.model).to(self.device)
+        return decode_low(blob, chunk, self.model, self.device)
 
     async def highs(self, chunks: Sequence[ChunkId]) -> AsyncIterator[ChunkMemory]:
         """Read H-KV in batches, in the order of `chunks`; leave out what can't be.
@@ -121,7 +121,4 @@ class ChunkReader:
             return None
 
     def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
-        memory = decode_high(blob, chunk, self.model, self.index)
-        index_keys = memory.index_keys.to(self.device)
-        high = memory.high.to(self.device)
-        return ChunkMemory(chunk, high, index_keys, memory.low_tokens)
+        return decode_high(blob, chunk, self.model, self.index, self.device)

@@ -1,53 +1,33 @@
-"""Blobs: one level of one chunk as bytes that prove themselves, and back.
+"""Both levels of a chunk as blobs, in as few bits as its numbers are given, and back.
 
-The archive outlives the process that wrote it, so a blob says what it is, and nothing
-in it is believed before its checksum holds. The layout is told byte by byte in
-`docs/protocol.md`; in short:
-
-    magic (8) | header length (4) | CRC-32 (4) | msgpack header | zeros | tensors
-
-The checksum covers everything but itself. Every tensor starts at a multiple of 64 bytes
-and is read where it lies.
+What a blob is and how it proves itself is told in `blob.py`; here is what is in it.
+Numbers are quantised where they lie, before they leave the device, and spread out again
+on the device that reads them.
 """
 
-import math
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
-import msgpack
 import torch
 from torch import Tensor
 
+from memory.blob import DTYPES, dtype_name, read_blob, write_blob
 from memory.errors import CorruptChunkError, ModelMismatchError
 from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.quantisation import (
+    Quantised,
+    dequantise_by_channel,
+    dequantise_by_token,
+    quantise_by_channel,
+    quantise_by_token,
+)
 
-FORMAT = 1
-MAGIC = b"LONGWKV\n"
-ALIGNMENT = 64
-
-_PREFIX = struct.Struct("<8sII")
-_SIGNED_PREFIX = struct.Struct("<8sI")  # the part of the prefix before its checksum
-
-_DTYPES: dict[str, torch.dtype] = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (
-        torch.float64,
-        torch.float32,
-        torch.float16,
-        torch.bfloat16,
-        torch.float8_e4m3fn,
-        torch.float8_e4m3fnuz,
-        torch.float8_e5m2,
-        torch.float8_e5m2fnuz,
-        torch.int8,  # quantised index keys
-        torch.uint8,
-    )
-}
+CPU = torch.device("cpu")
+NUMBERS = ("model", "float32", "bfloat16", "int8", "int4")
+_BITS: Mapping[str, int] = MappingProxyType({"int8": 8, "int4": 4})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +37,18 @@ class Compression:
     Attributes:
         method: Name of the compression method.
         factor: Tokens in / tokens kept.
+        numbers: What keys and values are written as, one of `NUMBERS`: `model` is the
+            dtype they have; `int8` and `int4` are quantised.
     """
 
     method: str
     factor: float
+    numbers: str = "model"
+
+    def __post_init__(self) -> None:
+        if self.numbers not in NUMBERS:
+            known = ", ".join(NUMBERS)
+            raise ValueError(f"unknown numbers {self.numbers!r}, known: {known}")
 
 
 def encode_high(
@@ -75,36 +63,41 @@ def encode_high(
         index: Name of the heads whose keys the index holds.
 
     Raises:
-        ValueError: A tensor's dtype has no place in the format.
+        ValueError: A tensor's dtype has no place in the format, or a number is not
+            finite and to be quantised.
     """
-    tensors = _named_tensors(memory.high) | {"index_keys": memory.index_keys}
+    index_keys = _write_numbers("index_keys", memory.index_keys, compression.numbers)
     facts = {"span": memory.high.span, "low_tokens": memory.low_tokens, "index": index}
-    head = _identity(memory.id, Level.HIGH, compression, model)
-    return _pack(head | facts, tensors)
+    head = _identity(memory.id, Level.HIGH) | _origin(memory.high, compression, model)
+    tensors = _write_kv(memory.high, compression.numbers) | index_keys
+    return write_blob(head | facts, tensors)
 
 
 def encode_low(chunk: ChunkId, kv: KV, compression: Compression, model: str) -> bytes:
     """Give back the blob of a chunk's L-KV; arguments as for `encode_high`.
 
     Raises:
-        ValueError: A tensor's dtype has no place in the format.
+        ValueError: As for `encode_high`.
     """
-    head = _identity(chunk, Level.LOW, compression, model)
-    return _pack(head | {"span": kv.span}, _named_tensors(kv))
+    head = _identity(chunk, Level.LOW) | _origin(kv, compression, model)
+    return write_blob(head | {"span": kv.span}, _write_kv(kv, compression.numbers))
 
 
-def decode_high(blob: bytes, chunk: ChunkId, model: str, index: str) -> ChunkMemory:
-    """Give back what `encode_high` was given, on the CPU.
+def decode_high(
+    blob: bytes, chunk: ChunkId, model: str, index: str, device: torch.device = CPU
+) -> ChunkMemory:
+    """Give back what `encode_high` was given.
 
-    The tensors lie in the blob itself: they must not be written to. Index keys of other
-    heads say nothing to a question asked in these: they are left out, and the chunk
-    says by `is_indexed` that it has none.
+    On the CPU, what was not quantised lies in the blob itself: it must not be written
+    to. Index keys of other heads say nothing to a question asked in these: they are
+    left out, and the chunk says by `is_indexed` that it has none.
 
     Args:
         blob: What the archive holds.
         chunk: The chunk it must be of.
         model: Fingerprint of the model it must be of.
         index: Name of the heads in use.
+        device: Where its tensors are wanted.
 
     Raises:
         CorruptChunkError: The blob is cut off, altered, of another format version, or
@@ -112,19 +105,20 @@ def decode_high(blob: bytes, chunk: ChunkId, model: str, index: str) -> ChunkMem
         ModelMismatchError: The blob was made by another model.
     """
     with _name_the_chunk(chunk, Level.HIGH):
-        header, body = _open(blob, chunk, Level.HIGH)
-        tensors = _read_tensors(header, body)
-        index_keys = tensors.pop("index_keys")
+        header, tensors = read_blob(blob, _identity(chunk, Level.HIGH))
+        index_keys = _read_numbers("index_keys", tensors, header, device)
         if header.get("index") != index:
             num_heads, head_size = len(index.split()), index_keys.shape[-1]
             index_keys = index_keys.new_empty(num_heads, 0, head_size)
-        kv = KV(**tensors, span=header["span"])
+        kv = _read_kv(tensors, header, device)
         memory = ChunkMemory(chunk, kv, index_keys, header["low_tokens"])
     _check_model(header, model)
     return memory
 
 
-def decode_low(blob: bytes, chunk: ChunkId, model: str) -> KV:
+def decode_low(
+    blob: bytes, chunk: ChunkId, model: str, device: torch.device = CPU
+) -> KV:
     """Give back the KV that `encode_low` was given; otherwise as `decode_high`.
 
     Raises:
@@ -132,60 +126,77 @@ def decode_low(blob: bytes, chunk: ChunkId, model: str) -> KV:
         ModelMismatchError: The blob was made by another model.
     """
     with _name_the_chunk(chunk, Level.LOW):
-        header, body = _open(blob, chunk, Level.LOW)
-        kv = KV(**_read_tensors(header, body), span=header["span"])
+        header, tensors = read_blob(blob, _identity(chunk, Level.LOW))
+        kv = _read_kv(tensors, header, device)
     _check_model(header, model)
     return kv
 
 
-def _identity(
-    chunk: ChunkId, level: Level, compression: Compression, model: str
-) -> dict[str, Any]:
+def _identity(chunk: ChunkId, level: Level) -> dict[str, Any]:
+    """Give what a blob must say of itself to be the one that is looked for."""
+    return {"camera": chunk.camera, "chunk": chunk.name, "level": level.value}
+
+
+def _origin(kv: KV, compression: Compression, model: str) -> dict[str, Any]:
     return {
-        "format": FORMAT,
-        "camera": chunk.camera,
-        "chunk": chunk.name,
-        "level": level.value,
         "model": model,
         "compression": asdict(compression),
+        "dtype": dtype_name(kv.keys.dtype),
     }
 
 
-def _named_tensors(kv: KV) -> dict[str, Tensor]:
-    return {"keys": kv.keys, "values": kv.values, "positions": kv.positions}
+def _write_kv(kv: KV, numbers: str) -> dict[str, Tensor]:
+    """Give the tensors of KV; positions that are the same in all layers once."""
+    positions = kv.positions
+    if (positions == positions[:1]).all():
+        positions = positions[:1]
+    return {
+        **_write_numbers("keys", kv.keys, numbers),
+        **_write_numbers("values", kv.values, numbers),
+        "positions": positions,
+    }
 
 
-def _pack(head: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
-    entries: list[dict[str, Any]] = []
-    parts: list[bytes | memoryview] = []
-    offset = 0
-    for name, tensor in tensors.items():
-        raw = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
-        entries.append(
-            {
-                "name": name,
-                "shape": list(tensor.shape),
-                "dtype": _dtype_name(tensor.dtype),
-                "offset": offset,
-                "length": raw.nbytes,
-            }
-        )
-        gap = bytes(-raw.nbytes % ALIGNMENT)
-        parts += [raw.numpy().data, gap]
-        offset += raw.nbytes + len(gap)
-    header: bytes = msgpack.packb(head | {"tensors": entries})
-    parts = [header, bytes(-(_PREFIX.size + len(header)) % ALIGNMENT), *parts]
-    checksum = zlib.crc32(_SIGNED_PREFIX.pack(MAGIC, len(header)))
-    for part in parts:
-        checksum = zlib.crc32(part, checksum)
-    return b"".join([_PREFIX.pack(MAGIC, len(header), checksum), *parts])
+def _read_kv(
+    tensors: Mapping[str, Tensor], header: Mapping[str, Any], device: torch.device
+) -> KV:
+    keys = _read_numbers("keys", tensors, header, device)
+    values = _read_numbers("values", tensors, header, device)
+    positions = tensors["positions"].to(device).expand(len(keys), -1, -1)
+    return KV(keys, values, positions, header["span"])
 
 
-def _dtype_name(dtype: torch.dtype) -> str:
-    name = str(dtype).removeprefix("torch.")
-    if name not in _DTYPES:
-        raise ValueError(f"no tensor of dtype {name} goes into a blob")
-    return name
+def _write_numbers(name: str, x: Tensor, numbers: str) -> dict[str, Tensor]:
+    """Give keys or values as they are written; keys by channel, the rest by token."""
+    if numbers == "model":
+        return {name: x}
+    if numbers not in _BITS:
+        return {name: x.to(DTYPES[numbers])}
+    quantise = quantise_by_channel if name == "keys" else quantise_by_token
+    made = quantise(x, _BITS[numbers])
+    parts = {"codes": made.codes, "least": made.least, "step": made.step}
+    return {f"{name}.{part}": tensor for part, tensor in parts.items()}
+
+
+def _read_numbers(
+    name: str,
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, Any],
+    device: torch.device,
+) -> Tensor:
+    dtype, numbers = DTYPES[header["dtype"]], header["compression"]["numbers"]
+    if numbers not in _BITS:
+        return tensors[name].to(device).to(dtype)
+    parts = [
+        tensors[f"{name}.{part}"].to(device) for part in ("codes", "least", "step")
+    ]
+    dequantise = dequantise_by_channel if name == "keys" else dequantise_by_token
+    return dequantise(Quantised(*parts), _BITS[numbers], dtype)
+
+
+def _check_model(header: Mapping[str, Any], model: str) -> None:
+    if header["model"] != model:
+        raise ModelMismatchError(expected=model, found=header["model"])
 
 
 @contextmanager
@@ -201,65 +212,3 @@ def _name_the_chunk(chunk: ChunkId, level: Level) -> Iterator[None]:
         raise CorruptChunkError(chunk, f"level {level.name}: no {exc}") from exc
     except (ValueError, TypeError, RuntimeError, OverflowError) as exc:
         raise CorruptChunkError(chunk, f"level {level.name}: {exc}") from exc
-
-
-def _open(
-    blob: bytes, chunk: ChunkId, level: Level
-) -> tuple[dict[str, Any], memoryview]:
-    """Give back the header and the tensors' bytes of a blob that proves itself."""
-    view = memoryview(blob)
-    if len(view) < _PREFIX.size:
-        raise ValueError(f"cut off after {len(view)} bytes")
-    magic, header_length, checksum = _PREFIX.unpack_from(view)
-    if magic != MAGIC:
-        raise ValueError("not a blob of Longwatch")
-    found = zlib.crc32(view[: _SIGNED_PREFIX.size])
-    if zlib.crc32(view[_PREFIX.size :], found) != checksum:
-        raise ValueError("checksum does not hold")
-    end = _PREFIX.size + header_length
-    header = msgpack.unpackb(view[_PREFIX.size : end])
-    if header["format"] != FORMAT:
-        raise ValueError(f"format version {header['format']}, expected {FORMAT}")
-    expected = {"level": level.value, "camera": chunk.camera, "chunk": chunk.name}
-    for key, value in expected.items():
-        if header[key] != value:
-            raise ValueError(f"{key} is {header[key]}, expected {value}")
-    body = view[end + -end % ALIGNMENT :]
-    length = sum(e["length"] + -e["length"] % ALIGNMENT for e in header["tensors"])
-    if len(body) != length:
-        raise ValueError(f"{len(body)} bytes of tensors, expected {length}")
-    return header, body
-
-
-def _check_model(header: dict[str, Any], model: str) -> None:
-    if header["model"] != model:
-        raise ModelMismatchError(expected=model, found=header["model"])
-
-
-def _read_tensors(header: dict[str, Any], body: memoryview) -> dict[str, Tensor]:
-    return {entry["name"]: _read_tensor(entry, body) for entry in header["tensors"]}
-
-
-def _read_tensor(entry: dict[str, Any], body: memoryview) -> Tensor:
-    dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
-    if entry["length"] != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{entry['name']}: {entry['length']} bytes for {shape}")
-    if entry["length"] == 0:
-        return torch.empty(shape, dtype=dtype)
-    raw = body[entry["offset"] : entry["offset"] + entry["length"]]
-    return torch.frombuffer(raw, dtype=dtype).reshape(shape)
-
-
-def _acknowledge_read_only_buffers() -> None:
-    """Have torch give its warning about read-only buffers here, unheard.
-
-    torch gives it once in a process. Bytes from a socket are read-only, and copying
-    them only to make them writable would double the memory of a re-hydration. Filtering
-    the warning at each read is not safe across threads; importing is.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given buffer is not writable")
-        torch.frombuffer(bytes(1), dtype=torch.uint8)
-
-
-_acknowledge_read_only_buffers()

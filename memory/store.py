@@ -258,8 +258,8 @@ class MemoryStore:
 
     def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
         high, low = self.bilevel.high, self.bilevel.low
-        made_high = Compression(high.method, high.factor)
-        made_low = Compression(low.method, low.factor)
+        made_high = Compression(high.method, high.factor, high.numbers)
+        made_low = Compression(low.method, low.factor, low.numbers)
         return (
             encode_high(chunk.memory, made_high, self.model, self._index),
             encode_low(chunk.memory.id, chunk.low, made_low, self.model),

@@ -34,10 +34,12 @@ class LevelSettings:
     Attributes:
         method: A name in `METHODS`.
         factor: Tokens in / tokens kept, at least 1.
+        numbers: What its keys and values are archived as (`memory.codec.NUMBERS`).
     """
 
     method: str
     factor: float
+    numbers: str = "model"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

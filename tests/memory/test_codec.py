@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory import codec
+from memory import blob as blobs
 from memory.codec import (
+    NUMBERS,
     Compression,
     decode_high,
     decode_low,
@@ -82,6 +83,81 @@ def test_high_comes_back_bit_for_bit(kv: KV):
     assert (found.id, found.low_tokens) == (CHUNK, 11)
 
 
+@given(
+    KVS.filter(lambda kv: kv.num_tokens > 0),
+    st.sampled_from(["float32", "bfloat16", "int8", "int4"]),
+)
+def test_fewer_bits_come_back_in_the_dtype_and_nearly_as_they_were(
+    kv: KV, numbers: str
+):
+    if numbers == "int4":  # of an even head size
+        kv = KV(*(x.repeat(1, 1, 1, 2) for x in (kv.keys, kv.values)), kv.positions, 7)
+    made = dataclasses.replace(POOLING, numbers=numbers)
+    memory = random_memory(kv)
+    low = decode_low(encode_low(CHUNK, kv, made, MODEL), CHUNK, MODEL)
+    blob = encode_high(memory, made, MODEL, INDEX)
+    high = decode_high(blob, CHUNK, MODEL, INDEX)
+    assert same_kv(low, high.high)
+    assert same_bits(low.positions.contiguous(), kv.positions)
+    apart = {"float32": 1e-6, "bfloat16": 2**-8, "int8": 0.02, "int4": 0.25}[numbers]
+    pairs = [(low.keys, kv.keys), (low.values, kv.values)]
+    for found, was in [*pairs, (high.index_keys, memory.index_keys)]:
+        assert found.dtype == was.dtype
+        itself = torch.finfo(was.dtype).eps * was.float().abs()  # what the dtype rounds
+        bound = apart * was.float().abs().amax() + 2 * itself
+        assert ((found.float() - was.float()).abs() <= bound).all()
+
+
+def test_fewer_bits_are_fewer_bytes():
+    kv = random_kv(layers=4, heads=4, tokens=64, size=64, dtype=torch.float32)
+    sizes = [
+        len(encode_low(CHUNK, kv, Compression("pooling", 2, numbers), MODEL))
+        for numbers in ("float32", "bfloat16", "int8", "int4")
+    ]
+    assert sizes[0] / sizes[1] == pytest.approx(2, rel=0.05)
+    assert sizes[1] / sizes[2] == pytest.approx(2 / 1.1, rel=0.05)
+    assert sizes[1] / sizes[3] == pytest.approx(2 / 0.6, rel=0.05)
+
+
+def test_positions_that_are_the_same_in_all_layers_are_written_once():
+    kv = random_kv(layers=8, tokens=32)
+    same = KV(kv.keys, kv.values, kv.positions[:1].expand(8, -1, -1), kv.span)
+    blobs_of = [encode_low(CHUNK, each, POOLING, MODEL) for each in (kv, same)]
+    assert len(blobs_of[0]) - len(blobs_of[1]) == pytest.approx(7 * 3 * 32 * 4, abs=99)
+    found = decode_low(blobs_of[1], CHUNK, MODEL)
+    assert torch.equal(found.positions, same.positions)
+
+
+def test_what_is_not_finite_is_not_quantised():
+    kv = random_kv()
+    kv.values[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="not finite"):
+        encode_low(CHUNK, kv, Compression("pooling", 2, "int8"), MODEL)
+
+
+def test_unknown_numbers_are_named():
+    with pytest.raises(ValueError, match=r"int3.*int8"):
+        Compression("pooling", 2, "int3")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"compression": {"method": "pooling", "factor": 2.0}},
+        {"dtype": "int"},
+        {"dtype": None},
+    ],
+)
+def test_a_writer_with_faulty_numbers_makes_a_corrupt_chunk(
+    fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
+):
+    pack = msgpack.packb
+    monkeypatch.setattr(blobs.msgpack, "packb", lambda header: pack(header | fault))
+    blob = encode_low(CHUNK, random_kv(), Compression("pooling", 2, "int4"), MODEL)
+    with pytest.raises(CorruptChunkError):
+        decode_low(blob, CHUNK, MODEL)
+
+
 def test_a_view_with_strides_comes_back():
     kv = random_kv(tokens=6)
     half = KV(kv.keys[:, :, ::2], kv.values[:, :, ::2], kv.positions[:, :, ::2], span=7)
@@ -110,11 +186,13 @@ def test_every_tensor_is_aligned():
     found = decode_high(blob, CHUNK, MODEL, INDEX)
     start = torch.frombuffer(blob, dtype=torch.uint8).data_ptr()
     for tensor in (found.high.keys, found.high.values, found.high.positions):
-        assert (tensor.data_ptr() - start) % codec.ALIGNMENT == 0
+        assert (tensor.data_ptr() - start) % blobs.ALIGNMENT == 0
 
 
-def test_every_flipped_byte_is_caught():
-    blob = bytearray(encode_low(CHUNK, random_kv(), POOLING, MODEL))
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_every_flipped_byte_is_caught(numbers: str):
+    made = dataclasses.replace(POOLING, numbers=numbers)
+    blob = bytearray(encode_low(CHUNK, random_kv(), made, MODEL))
     for place in range(len(blob)):
         for mask in (0x01, 0x80, 0xFF):
             blob[place] ^= mask
@@ -123,8 +201,10 @@ def test_every_flipped_byte_is_caught():
             blob[place] ^= mask
 
 
-def test_every_truncation_is_caught():
-    blob = encode_high(random_memory(random_kv()), POOLING, MODEL, INDEX)
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_every_truncation_is_caught(numbers: str):
+    made = dataclasses.replace(POOLING, numbers=numbers)
+    blob = encode_high(random_memory(random_kv()), made, MODEL, INDEX)
     for length in range(len(blob)):
         with pytest.raises(CorruptChunkError):
             decode_high(blob[:length], CHUNK, MODEL, INDEX)
@@ -166,10 +246,10 @@ def test_another_chunk_is_named(other: ChunkId, named: str):
 
 
 def test_another_format_version_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "FORMAT", 2)
+    monkeypatch.setattr(blobs, "FORMAT", 9)
     blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
     monkeypatch.undo()
-    with pytest.raises(CorruptChunkError, match="format version 2, expected 1"):
+    with pytest.raises(CorruptChunkError, match="format version 9, expected 2"):
         decode_low(blob, CHUNK, MODEL)
 
 
@@ -194,7 +274,7 @@ def test_a_faulty_writer_makes_a_corrupt_chunk(
     fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ):
     pack = msgpack.packb
-    monkeypatch.setattr(codec.msgpack, "packb", lambda header: pack(header | fault))
+    monkeypatch.setattr(blobs.msgpack, "packb", lambda header: pack(header | fault))
     blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
     with pytest.raises(CorruptChunkError):
         decode_low(blob, CHUNK, MODEL)
@@ -221,7 +301,7 @@ def test_a_faulty_tensor_makes_a_corrupt_chunk(
         return packed
 
     packb = msgpack.packb
-    monkeypatch.setattr(codec.msgpack, "packb", pack)
+    monkeypatch.setattr(blobs.msgpack, "packb", pack)
     blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
     with pytest.raises(CorruptChunkError):
         decode_low(blob, CHUNK, MODEL)
@@ -237,8 +317,13 @@ def test_the_header_starts_with_the_format_version():
     blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
     length = int.from_bytes(blob[8:12], "little")
     header = msgpack.unpackb(blob[16 : 16 + length])
-    assert next(iter(header.items())) == ("format", 1)
-    assert header["compression"] == {"method": "pooling", "factor": 2.0}
+    assert next(iter(header.items())) == ("format", 2)
+    assert header["compression"] == {
+        "method": "pooling",
+        "factor": 2.0,
+        "numbers": "model",
+    }
+    assert header["dtype"] == "bfloat16"
 
 
 @pytest.mark.parametrize("others", ["0.0", "0.0 1.1", "2.0 1.0 1.1"])
