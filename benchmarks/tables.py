@@ -1,9 +1,9 @@
 """Write the tables of README and docs from the results: a figure is never typed.
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
-`benchmarks/results/path.json` or to one of the `accuracy*.json` there: `accuracy.json`
-of 32 chunks, `-now` of one type, `-128` to `-2700` of longer streams, `-summary` of
-weights that were trained to summarise.
+`benchmarks/results/`: `path.json`, `change.json`, `decode.json`, or an `accuracy*.json`
+there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to `-2700` of longer
+streams, `-summary` of weights that were trained to summarise.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_table import accuracy_table
+from benchmarks.model_tables import change_table, decode_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -82,6 +83,8 @@ def main() -> None:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "path": ("README.md", path_table),
     "accuracy": ("docs/accuracy.md", write_accuracy),
+    "change": ("docs/models.md", change_table),
+    "decode": ("docs/models.md", decode_table),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
         for name in ("128", "1024", "2700", "summary")
