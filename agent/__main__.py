@@ -9,19 +9,27 @@ import sys
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agent.asker import ask as ask_agent
 from agent.asker import states
+from agent.command_line import (
+    AsJson,
+    ConfigFile,
+    MaybeConfig,
+    err,
+    fail,
+    load_or_fail,
+    out,
+)
 from agent.config import Config, load_config
 from agent.errors import AgentError
 from agent.logs import set_up_logging
+from agent.model_commands import app as model_commands
 from agent.mqtt_settings import MqttSettings
 from agent.screen import answer_panel, camera_table, show_delta
-from ingest.simulation.split import CALIBRATION
 from memory.errors import MemoryStoreError
 
 STATUS_WAIT_S = 1.0  # retained states arrive at once; this ends the wait for more
@@ -32,34 +40,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-out = Console()
-err = Console(stderr=True)
-
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", help="Config file.", envvar="LONGWATCH_CONFIG")
-]
-MaybeConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="Config file that names the broker; without it, the embedded one.",
-        envvar="LONGWATCH_CONFIG",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(model_commands)  # without a name: commands like any other
 Streamed = Annotated[bool, typer.Option("--stream", help="Show it as it comes.")]
 
 
 @app.command()
 def run(config: ConfigFile) -> None:
     """Watch the cameras and answer questions until stopped."""
-    settings = _load(config)
+    settings = load_or_fail(config)
     set_up_logging(settings.log.level, settings.log.format)
     try:
         asyncio.run(_serve(settings))
     except (AgentError, MemoryStoreError) as exc:
-        _fail(str(exc), status=2)
+        fail(str(exc), status=2)
 
 
 @app.command()
@@ -94,7 +87,7 @@ def ask(
             ask_agent(settings, body, deadline_s=deadline_s, on_delta=show)
         )
     except AgentError as exc:
-        _fail(str(exc), status=2)
+        fail(str(exc), status=2)
     if stream:
         err.print()
     out.print_json(json.dumps(answer)) if as_json else out.print(answer_panel(answer))
@@ -108,7 +101,7 @@ def status(config: MaybeConfig = None, *, as_json: AsJson = False) -> None:
     try:
         found = asyncio.run(_states(_mqtt(config)))
     except AgentError as exc:
-        _fail(str(exc), status=2)
+        fail(str(exc), status=2)
     agent = found.pop("", {"state": "unknown"})["state"]
     if as_json:
         out.print_json(json.dumps({"agent": agent, "cameras": found}))
@@ -122,39 +115,10 @@ def status(config: MaybeConfig = None, *, as_json: AsJson = False) -> None:
 @app.command("check-config")
 def check_config(config: Annotated[Path, typer.Argument(help="Config file.")]) -> None:
     """Say what is wrong in a config file; exit status 2 if anything is."""
-    settings = _load(config)
+    settings = load_or_fail(config)
     count = len(settings.cameras)
     plural = "" if count == 1 else "s"
     out.print(f"{config}: good, {count} camera{plural}", soft_wrap=True)
-
-
-@app.command()
-def models(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(help="builtin, folders, or hub repositories; none: all known."),
-    ] = None,
-    config: MaybeConfig = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List the models that can be named, and what an hour of a camera costs."""
-    from agent.config_sections import MemoryConfig, ModelConfig
-    from agent.model_list import list_models, show_models, watching_of
-    from agent.model_settings import model_settings
-
-    settings = None if config is None else _load(config)
-    camera = next(iter(settings.cameras.values())) if settings else None
-    watching = watching_of(camera, settings.memory if settings else MemoryConfig())
-    model = model_settings(settings.model if settings else ModelConfig())
-    try:
-        rows = list_models(names or [], model, watching)
-    except AgentError as exc:
-        _fail(str(exc), status=2)
-    if as_json:
-        out.print_json(json.dumps([row.as_json() for row in rows]))
-    else:
-        out.print(show_models(rows, watching))
 
 
 @app.command()
@@ -179,45 +143,7 @@ def demo(
         settings = DemoSettings(video, model, seed, watch_s, json_file)
         asyncio.run(_until_terminated(run_demo(settings, out)))
     except AgentError as exc:
-        _fail(str(exc), status=2)
-
-
-@app.command()
-def calibrate(
-    model: Annotated[
-        str, typer.Option(help="builtin, a folder, or a hub repository.")
-    ] = "builtin",
-    source: Annotated[
-        Literal["camera", "text"],
-        typer.Option("--with", help="Simulated cameras, or a written log: no vision."),
-    ] = "camera",
-    streams: Annotated[
-        int, typer.Option(min=2, max=len(CALIBRATION), help="Half are held out.")
-    ] = 16,
-    chunks: Annotated[
-        int, typer.Option(min=8, max=128, help="Chunks of a stream.")
-    ] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    revision: Annotated[str | None, typer.Option(help="Of the hub repository.")] = None,
-    weights: Annotated[
-        Literal["full", "int8", "nf4"], typer.Option(help="As the config holds them.")
-    ] = "full",
-    out_file: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write here, not where the model looks for it."),
-    ] = None,
-) -> None:
-    """Find the heads of a model that know which chunk a question means."""
-    from agent.calibration.command import calibrate_model
-    from agent.calibration.run import Plan
-    from agent.vlm.loading import ModelSettings
-
-    set_up_logging("error", "auto")  # that it was never calibrated is no news here
-    settings = ModelSettings(model, revision, device, weights=weights)
-    try:
-        calibrate_model(settings, Plan(source, streams, chunks), out_file, out)
-    except (AgentError, OSError) as exc:
-        _fail(str(exc), status=2)
+        fail(str(exc), status=2)
 
 
 async def _serve(config: Config) -> None:
@@ -267,23 +193,11 @@ async def _states(settings: MqttSettings) -> dict[str, dict[str, object]]:
     return found
 
 
-def _load(path: Path) -> Config:
-    try:
-        return load_config(path)
-    except AgentError as exc:
-        _fail(str(exc), status=2)
-
-
 def _mqtt(path: Path | None) -> MqttSettings:
     """Give how to reach the broker: the config's, else an embedded one's default."""
     if path is not None:
         return load_config(path).mqtt.settings()
     return MqttSettings(url="mqtt://127.0.0.1:1883")
-
-
-def _fail(message: str, *, status: int) -> NoReturn:
-    err.print(f"longwatch: {message}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(status)
 
 
 def main() -> None:

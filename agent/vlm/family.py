@@ -71,6 +71,10 @@ class Family(Protocol[S]):
     def video_turn(self) -> VideoTurn | None:
         """How its chat template shows a video; None if text can stand there."""
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Special tokens that it writes by their text around what was seen."""
+
     def settings(self, facts: dict[str, Any], config: Any, max_pixels: int | None) -> S:
         """Give how frames are prepared.
 

@@ -26,6 +26,7 @@ class InternVL3:
     title = "InternVL3"
     position_rows = 1
     video_turn = VideoTurn("<video>\n")  # each frame brings its line end
+    markers = (_BEFORE, _AFTER.rstrip())
 
     def settings(
         self, facts: dict[str, Any], config: Any, max_pixels: int | None

@@ -30,6 +30,7 @@ class LlavaOneVision:
     title = "LLaVA-OneVision"
     position_rows = 1
     video_turn = VideoTurn("<video>")
+    markers: tuple[str, ...] = ()
 
     def settings(
         self, facts: dict[str, Any], config: Any, max_pixels: int | None

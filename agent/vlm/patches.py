@@ -17,6 +17,7 @@ class PatchTower:
 
     position_rows = 3
     video_turn = None
+    markers: tuple[str, ...] = ()  # it writes them by their ids
 
     def settings(
         self, facts: dict[str, Any], config: Any, max_pixels: int | None

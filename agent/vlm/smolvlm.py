@@ -33,6 +33,7 @@ class SmolVLM2:
     title = "SmolVLM2"
     position_rows = 1
     video_turn = VideoTurn("<video>", DEFAULT_CHAT_TEMPLATE, DEFAULT_MEDIA_OUTTRO)
+    markers = (_AROUND, _WHOLE)
 
     def settings(
         self, facts: dict[str, Any], config: Any, max_pixels: int | None

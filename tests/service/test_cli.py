@@ -1,9 +1,12 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from agent.vlm.builtin import FOLDER
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -66,6 +69,25 @@ def test_calibrating_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> No
     assert "can't load model" in done.stderr
     assert "there is no such folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_examines_a_model_and_says_how_it_ended(tmp_path: Path) -> None:
+    done = longwatch("doctor", "--no-calibrate", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    report = json.loads(done.stdout)
+    assert report["passed"]
+    verdicts = {check["name"]: check["verdict"] for check in report["checks"]}
+    assert verdicts["streamed = plain"] == verdicts["frames"] == "passed"
+    assert verdicts["calibration"] == "none"
+
+    folder = tmp_path / "model"
+    shutil.copytree(FOLDER, folder)
+    facts = folder / "preprocessor_config.json"
+    facts.write_text(facts.read_text().replace("0.5", "0.4"))
+    done = longwatch("doctor", "--no-calibrate", "--model", folder)
+    assert done.returncode == 1, done.stderr
+    assert "differs by" in done.stdout
 
 
 def test_a_model_that_is_not_there_ends_the_agent_with_its_name(config: Path) -> None:

@@ -1,0 +1,1 @@
+"""Check a model on the machine that is to run it: what `longwatch doctor` does."""
