@@ -3,6 +3,7 @@
 BenchmarkError
 ├── SameWorldError           two seeds name the same world
 ├── StreamLengthError        streams of this length can't be asked about
+├── NoGpuError               there is no GPU to measure
 ├── OtherMeasurementsError   what was cut off was measured of something else
 └── public.DatasetError      a public benchmark's files are not as they should be
 """
@@ -28,6 +29,15 @@ class StreamLengthError(BenchmarkError, ValueError):
     def __init__(self, chunks: int, reason: str) -> None:
         super().__init__(f"{chunks} chunks {reason}")
         self.chunks = chunks
+
+
+class NoGpuError(BenchmarkError, RuntimeError):
+    """There is no GPU to measure."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no CUDA device here; `--shape tiny --device cpu` runs without one"
+        )
 
 
 class OtherMeasurementsError(BenchmarkError, ValueError):
