@@ -167,19 +167,21 @@ class Answerer:
     async def _look_up(self, question: Question) -> tuple[dict[str, Watched], Found]:
         """Give what was watched of the time asked about, and what can be read of it.
 
-        Without a time that is what is resident; older chunks need to be asked for.
+        Without a time that is what is resident; older chunks need to be asked for. It
+        is not the whole while memory waits for the archive to be rebuilt.
         """
         cameras = question.cameras or tuple(sorted(self.sources))
         resident = self.store.resident.chunks(cameras)
         if resident and question.start_s is None and question.end_s is None:
+            is_whole = self.store.is_rebuilt
             here: dict[str, list[ChunkId]] = {camera: [] for camera in cameras}
             for memory in resident:
                 here[memory.id.camera].append(memory.id)
             watched = {
-                camera: Watched(chunks=tuple(chunks), is_whole=True)
+                camera: Watched(chunks=tuple(chunks), is_whole=is_whole)
                 for camera, chunks in here.items()
             }
-            return watched, Found(memories=resident, is_whole=True)
+            return watched, Found(memories=resident, is_whole=is_whole)
         start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
         each = await asyncio.gather(
             *(self.store.watched(camera, start_ms, end_ms) for camera in cameras)

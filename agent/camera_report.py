@@ -25,6 +25,8 @@ def report_camera(watcher: Watcher, model: VisionLanguageModel) -> dict[str, obj
         "bytes_h": counts.bytes_h,
         "bytes_l": counts.bytes_l,
         "spooled": counts.spooled,
+        "spool_dropped": watcher.store.spool.dropped,
+        "archive_is_away": watcher.store.outage.is_on,
         "lost": counts.lost,
         "prefill_ms": round(counts.prefill_ms, 1),
         "resident_tokens": watcher.store.resident.num_tokens,

@@ -16,6 +16,7 @@ from memory.errors import (
     MemoryStoreError,
 )
 from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.outage import Outage
 from memory.redis_archive import RedisArchive
 from memory.spool import Spool
 
@@ -31,6 +32,7 @@ class ChunkReader:
     Attributes:
         archive: Where they are kept.
         spool: Where those wait that the archive could not take yet.
+        outage: Whether the archive is away, and not to be asked.
         model: Fingerprint of the model whose KV is wanted.
         index: Name of the heads whose index keys are wanted.
         device: Where KV is read.
@@ -38,6 +40,7 @@ class ChunkReader:
 
     archive: RedisArchive
     spool: Spool
+    outage: Outage
     model: str
     index: str
     device: torch.device
@@ -84,28 +87,38 @@ class ChunkReader:
     async def _blobs(
         self, chunks: Sequence[ChunkId], level: Level
     ) -> list[bytes | MemoryStoreError]:
-        """Read blobs from the archive, or from the spool if they still wait there."""
-        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
-        if any(isinstance(blob, MemoryStoreError) for blob in blobs):
-            return await asyncio.to_thread(self._from_spool, chunks, blobs, level)
-        return blobs
+        """Read blobs from the spool if they still wait there, or from the archive.
 
-    def _from_spool(
-        self,
-        chunks: Sequence[ChunkId],
-        blobs: Sequence[bytes | MemoryStoreError],
-        level: Level,
-    ) -> list[bytes | MemoryStoreError]:
-        found = list(blobs)
-        for number, chunk in enumerate(chunks):
-            if isinstance(blobs[number], MemoryStoreError):
-                try:
-                    found[number] = self.spool.read(chunk)[level is Level.LOW]
-                except ChunkNotFoundError:
-                    continue  # what the archive said of it stands
-                except CorruptChunkError as exc:
-                    found[number] = exc
+        In this order, because chunks move that way: one on its way is in both.
+        """
+        spooled = await asyncio.to_thread(self._spooled, chunks, level)
+        others = [chunk for chunk in chunks if chunk not in spooled]
+        archived = await self._archived(others, level)
+        found = dict(zip(others, archived, strict=True)) | spooled
+        return [found[chunk] for chunk in chunks]
+
+    def _spooled(self, chunks: Sequence[ChunkId], level: Level) -> dict[ChunkId, bytes]:
+        found = {}
+        for chunk in chunks:
+            try:
+                found[chunk] = self.spool.read(chunk)[level is Level.LOW]
+            except ChunkNotFoundError:
+                continue
+            except (CorruptChunkError, OSError) as exc:
+                logger.warning("the spool can't give a chunk: %s", exc)
         return found
+
+    async def _archived(
+        self, chunks: Sequence[ChunkId], level: Level
+    ) -> list[bytes | MemoryStoreError]:
+        if self.outage.is_on:
+            away = ArchiveUnavailableError("the archive is away")
+            return [away for _ in chunks]
+        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
+        for blob in blobs:
+            if isinstance(blob, ArchiveUnavailableError):
+                self.outage.begin(blob)
+        return blobs
 
     async def _decoded_high(
         self, chunk: ChunkId, blob: bytes | MemoryStoreError

@@ -2,6 +2,7 @@
 
 MemoryStoreError
 ├── ArchiveUnavailableError   retry: the archive does not answer
+│   └── ArchiveRefusesError   retry: it answers, and refuses
 ├── ArchiveFullError          retry later: the archive or the spool can't store more
 ├── ArchiveInUseError         give up: another agent owns the data directory
 ├── ChunkNotFoundError        skip: the chunk or this level of it is not there
@@ -24,6 +25,10 @@ class ArchiveUnavailableError(MemoryStoreError):
     """Raised when the archive can't be reached or does not answer in time."""
 
     code = "archive_unavailable"
+
+
+class ArchiveRefusesError(ArchiveUnavailableError):
+    """Raised when the archive answers, and refuses for another reason than room."""
 
 
 class ArchiveFullError(MemoryStoreError):

@@ -27,6 +27,7 @@ from redis.exceptions import (
 
 from memory.errors import (
     ArchiveFullError,
+    ArchiveRefusesError,
     ArchiveUnavailableError,
     ChunkNotFoundError,
     MemoryStoreError,
@@ -234,7 +235,7 @@ class RedisArchive:
         except ResponseError as exc:
             if "MISCONF" in str(exc):  # it can't write its files
                 raise ArchiveFullError("the archive can't write to disk") from exc
-            raise ArchiveUnavailableError(f"the archive refuses: {exc}") from exc
+            raise ArchiveRefusesError(f"the archive refuses: {exc}") from exc
         except TimeoutError as exc:
             late = f"the archive did not answer in {self._timeout_s} s"
             raise ArchiveUnavailableError(late) from exc

@@ -18,14 +18,16 @@ from memory.compression.bilevel import BiLevel, CompressedChunk
 from memory.errors import (
     ArchiveFullError,
     ArchiveUnavailableError,
-    CorruptChunkError,
     MemoryStoreError,
 )
 from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.outage import Outage
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
+from memory.replay import replay
 from memory.resident import ResidentMemory
 from memory.spool import Spool
+from memory.witnesses import Witnesses
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Watched:
 
     Attributes:
         chunks: The chunks, in time order.
-        is_whole: False if the archive could not be asked: there may be more.
+        is_whole: False if the archive could not be asked, or has lost some.
     """
 
     chunks: tuple[ChunkId, ...]
@@ -101,6 +103,8 @@ class MemoryStore:
         model: Fingerprint of the model whose KV this is.
         device: Where KV is read.
         fallbacks: Chunks read as H-KV so far because their L-KV was missing or corrupt.
+        is_rebuilt: False while what was remembered before a restart is not resident.
+        outage: Whether the archive is away.
     """
 
     archive: RedisArchive
@@ -110,6 +114,9 @@ class MemoryStore:
     model: str
     device: torch.device
     fallbacks: int = field(default=0, init=False)
+    is_rebuilt: bool = field(default=True, init=False)
+    outage: Outage = field(default_factory=Outage, init=False)
+    _witnesses: Witnesses = field(default_factory=Witnesses, init=False)
 
     async def remember(self, chunk: CompressedChunk) -> Stored:
         """Make a chunk durable, then resident.
@@ -122,7 +129,9 @@ class MemoryStore:
         high, low = await asyncio.to_thread(self._encode, chunk)
         is_spooled = False
         try:
-            await self.archive.put(id, high, low)
+            with self.outage.noticed():
+                await self.archive.put(id, high, low)
+            self._witnesses.saw(id)
         except (ArchiveUnavailableError, ArchiveFullError) as exc:
             logger.warning("%s/%s goes to the spool: %s", id.camera, id.name, exc)
             await asyncio.to_thread(self.spool.append, id, high, low)
@@ -192,6 +201,7 @@ class MemoryStore:
             ArchiveUnavailableError: The archive does not answer; ask again later.
         """
         self.resident.forget(camera, before_ms)
+        self._witnesses.forget(camera, before_ms)
         for chunk in await asyncio.to_thread(self.spool.pending):
             if chunk.camera == camera and chunk.end_ms <= before_ms:
                 await asyncio.to_thread(self.spool.remove, chunk)
@@ -202,11 +212,14 @@ class MemoryStore:
     ) -> Watched:
         """Give all chunks remembered in a window, also those no longer resident."""
         here = {m.id for m in self.resident.chunks([camera], start_ms, end_ms)}
-        is_whole = True
+        spooled = await asyncio.to_thread(self.spool.pending)
+        here |= {c for c in spooled if _is_in(c, camera, start_ms, end_ms)}
+        is_whole = not self._witnesses.is_lost(camera, start_ms)
         try:
-            here |= set(await self.archive.timeline(camera, start_ms, end_ms))
+            with self.outage.noticed():
+                here |= set(await self.archive.timeline(camera, start_ms, end_ms))
         except ArchiveUnavailableError as exc:
-            logger.warning("coverage of %s from resident chunks only: %s", camera, exc)
+            logger.warning("coverage of %s without the archive: %s", camera, exc)
             is_whole = False
         return Watched(chunks=tuple(sorted(here)), is_whole=is_whole)
 
@@ -218,6 +231,7 @@ class MemoryStore:
         Raises:
             ArchiveUnavailableError: The archive does not answer.
         """
+        self.is_rebuilt = False
         spooled = await asyncio.to_thread(self.spool.pending)
         chunks = {chunk for chunk in spooled if chunk.camera in cameras}
         for camera in cameras:
@@ -229,21 +243,19 @@ class MemoryStore:
                 break
             self.resident.insert(memory)
             count += 1
+        self.is_rebuilt = True
         return count
 
     async def replay_spool(self) -> None:
-        """Carry spooled chunks into the archive whenever it answers; runs for ever."""
+        """Carry spooled chunks into the archive whenever it answers; runs for ever.
+
+        This is the one who asks an archive that is away whether it is back.
+        """
         while True:
-            for chunk in await asyncio.to_thread(self.spool.pending):
-                try:
-                    high, low = await asyncio.to_thread(self.spool.read, chunk)
-                    await self.archive.put(chunk, high, low)
-                except CorruptChunkError as exc:
-                    logger.warning("spooled chunk is torn: %s", exc)
-                except (MemoryStoreError, OSError) as exc:
-                    logger.debug("the spool waits: %s", exc)
-                    break
-                await asyncio.to_thread(self.spool.remove, chunk)
+            try:
+                await replay(self.spool, self.archive, self.outage, self._witnesses)
+            except (MemoryStoreError, OSError) as exc:
+                logger.debug("the spool waits: %s", exc)
             await asyncio.sleep(REPLAY_INTERVAL_S)
 
     @property
@@ -253,7 +265,12 @@ class MemoryStore:
     @property
     def _reader(self) -> ChunkReader:
         return ChunkReader(
-            self.archive, self.spool, self.model, self._index, self.device
+            self.archive,
+            self.spool,
+            self.outage,
+            self.model,
+            self._index,
+            self.device,
         )
 
     def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
@@ -268,3 +285,14 @@ class MemoryStore:
 
 def _start(chunk: ChunkId) -> int:
     return chunk.start_ms
+
+
+def _is_in(
+    chunk: ChunkId, camera: str, start_ms: int | None, end_ms: int | None
+) -> bool:
+    """Tell whether a chunk is of a camera and overlaps a window."""
+    return (
+        chunk.camera == camera
+        and (start_ms is None or chunk.end_ms > start_ms)
+        and (end_ms is None or chunk.start_ms < end_ms)
+    )

@@ -20,6 +20,7 @@ from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.status import Gap, GapReason
 from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.errors import ArchiveUnavailableError
 from memory.kv import ChunkId
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
@@ -226,6 +227,23 @@ async def test_an_archive_that_is_away_is_not_told_as_nothing_watched(
         answer = await answerer.answer(newest)
         assert answer.status == "partial"
         assert "archive_unavailable" in answer.degraded
+
+
+async def test_memory_that_is_not_yet_rebuilt_is_not_told_as_the_whole(
+    answerer: Answerer,
+) -> None:
+    """As after a restart of the agent while the archive is away."""
+    archive = answerer.store.archive
+    async with RedisArchive("redis://127.0.0.1:9", model="m", timeout_s=0.5) as away:
+        answerer.store.archive = away
+        with pytest.raises(ArchiveUnavailableError):
+            await answerer.store.rebuild(["door"])
+    answerer.store.archive = archive
+    answer = await answerer.answer(question())
+    assert answer.status == "partial"
+    assert answer.degraded == ("archive_unavailable",)
+    await answerer.store.rebuild(["door"])
+    assert (await answerer.answer(question())).status == "ok"
 
 
 async def test_a_question_of_too_many_tokens_is_refused(answerer: Answerer) -> None:

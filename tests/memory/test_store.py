@@ -7,37 +7,14 @@ import pytest
 import torch
 from kv_factory import make_chunk
 from servers import RedisServer
+from stores import BILEVEL, compressed, fine, new_store
 from waiting import until
 
 from memory.codec import decode_low
-from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
-from memory.kv import ChunkId, Level
+from memory.kv import Level
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
 from memory.relevance import IndexHeads, score_chunks
-from memory.resident import ResidentMemory
-from memory.spool import Spool
-from memory.store import MemoryStore
-
-BILEVEL = BiLevel(
-    LevelSettings("novelty", 8),
-    LevelSettings("value_norm", 2),
-    IndexHeads.of([(0, 0), (2, 1)], queries_per_kv=1),
-    index_keys=3,
-)
-
-
-def compressed(number: int, camera: str = "door") -> CompressedChunk:
-    id = ChunkId(camera, 1000 * number, 1000 * number + 1000)
-    return BILEVEL.compress_chunk(id, make_chunk(seed=number))
-
-
-async def new_store(
-    archive: RedisArchive, folder: Path, *, budget: int = 10_000, newest: int = 0
-) -> MemoryStore:
-    spool = await asyncio.to_thread(Spool, folder / "spool", 1 << 20)
-    resident = ResidentMemory(budget, newest)
-    return MemoryStore(archive, spool, resident, BILEVEL, "m", torch.device("cpu"))
 
 
 @pytest.fixture
@@ -46,10 +23,6 @@ async def archive(
 ) -> AsyncIterator[RedisArchive]:
     async with RedisArchive(redis_server.url, model="m", prefix=prefix) as opened:
         yield opened
-
-
-def fine(*numbers: int) -> list[Reading]:
-    return [Reading(compressed(n).memory.id, Level.LOW, 0.5, True) for n in numbers]
 
 
 async def test_a_recalled_chunk_is_the_one_that_was_remembered(
