@@ -89,15 +89,27 @@ def check_conformance(model: VisionLanguageModel, footage: Footage) -> Finding:
     figure, judged_in = str(found), model.module.dtype
     is_full = getattr(model.module, "hf_quantizer", None) is None
     if found.verdict is Verdict.NONE and is_full and model.device.type == "cuda":
-        with in_float32(model.module):
-            found, judged_in = compare(model, footage), torch.float32
-        figure = f"in float32: {found}\nin {_name(model.module.dtype)}: {figure}"
+        wide = compare_in_float32(model, footage)
+        if wide is not None:
+            found, judged_in = wide, torch.float32
+            figure = f"in float32: {wide}\nin {_name(model.module.dtype)}: {figure}"
     if found.verdict is Verdict.NONE:
         figure = f"can't tell: a chunk that is left out hardly shows\n{figure}"
         if judged_in is torch.bfloat16:
             figure += "\ntry --dtype float32"
     data = asdict(found) | {"steps": STEPS, "judged_in": _name(judged_in)}
     return Finding(NAME, found.verdict, figure, data)
+
+
+def compare_in_float32(
+    model: VisionLanguageModel, footage: Footage
+) -> Conformance | None:
+    """Compare with weights held in float32; None where they don't fit so."""
+    try:
+        with in_float32(model.module):
+            return compare(model, footage)
+    except torch.OutOfMemoryError:
+        return None
 
 
 @contextmanager
