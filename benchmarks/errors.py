@@ -5,6 +5,7 @@ BenchmarkError
 ├── StreamLengthError        streams of this length can't be asked about
 ├── NoGpuError               there is no GPU to measure
 ├── OtherMeasurementsError   what was cut off was measured of something else
+├── ServerError              what is to be killed does not start
 └── public.DatasetError      a public benchmark's files are not as they should be
 """
 
@@ -46,3 +47,7 @@ class OtherMeasurementsError(BenchmarkError, ValueError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} holds other measurements; finish or remove it")
         self.path = path
+
+
+class ServerError(BenchmarkError, RuntimeError):
+    """A server or a process does not start, or ends by itself."""
