@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.answerer import Answerer
+from agent.archive_opening import archive_of, limits_of
 from agent.broker import EmbeddedBroker
 from agent.camera_report import report_camera
 from agent.config import Config
@@ -21,7 +22,7 @@ from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
 from agent.prefill_queue import PrefillQueue
 from agent.progress import Progress
-from agent.upkeep import forget_old, keep_alive, rebuild, rebuild_later
+from agent.upkeep import Keep, forget_old, keep_alive, rebuild, rebuild_later
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import Sampling
@@ -87,17 +88,12 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
     """
     async with AsyncExitStack() as stack:
         valkey, url = None, config.archive.url
-        if url == "embedded":
+        if config.archive.is_embedded:
             valkey = EmbeddedValkey(config.data_dir / "archive")
             url = (await stack.enter_async_context(valkey)).url
         thread = await stack.enter_async_context(ModelThread())
         model, sink = await thread.run(Priority.CHUNK, partial(_load, config))
-        archive = RedisArchive(
-            url,
-            model=model.fingerprint,
-            prefix=config.archive.prefix,
-            timeout_s=config.archive.timeout_s,
-        )
+        archive = archive_of(config.archive, url, model.fingerprint)
         await stack.enter_async_context(archive)
         store = await _open_memory(config, archive, model)
         cameras = config.camera_settings()
@@ -128,6 +124,7 @@ async def _open_bus(config: Config) -> AsyncIterator[MqttBus]:
 async def run(agent: Agent, stop: asyncio.Event) -> None:
     """Watch and answer until `stop` is set."""
     settings, store, cameras = agent.config.model, agent.store, list(agent.sources)
+    keep = Keep(agent.config.archive.retention_s, limits_of(agent.config.archive))
     queue = PrefillQueue(
         agent.thread,
         agent.model,
@@ -155,8 +152,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
                 start(answering, name=f"agent.answer[{number}]")
             start(store.replay_spool(), name="agent.spool")
             start(_publish_states(agent, watchers), name="agent.status")
-            keep_s = agent.config.archive.retention_hours * 3600
-            start(forget_old(store, cameras, keep_s), name="agent.retention")
+            start(forget_old(store, cameras, keep), name="agent.retention")
             if not agent.is_rebuilt:
                 start(rebuild_later(store, cameras), name="agent.rebuild")
             if agent.valkey is not None:

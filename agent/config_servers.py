@@ -12,6 +12,7 @@ from agent.mqtt_settings import MqttSettings, Version
 EMBEDDED = "embedded"
 _ARCHIVE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _MQTT_SCHEMES = ("mqtt", "mqtts", "unix")
+MaxBytes = Annotated[int | None, Field(ge=1 << 20)]  # less is a slip of the pen
 Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 
 
@@ -34,11 +35,27 @@ class ArchiveConfig(Section):
         allow_inf_nan=False,
         description="age at which a chunk is forgotten",
     )
+    max_bytes: MaxBytes = Field(
+        default=None, description="of all cameras together; null: no bound"
+    )
+    max_bytes_per_camera: MaxBytes = Field(
+        default=None, description="of each camera; null: no bound"
+    )
 
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
         return _check_url(url, _ARCHIVE_SCHEMES)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the agent starts its own archive."""
+        return self.url == EMBEDDED
+
+    @property
+    def retention_s(self) -> float:
+        """Age at which a chunk is forgotten, in seconds."""
+        return self.retention_hours * 3600
 
 
 class MqttConfig(Section):

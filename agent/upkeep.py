@@ -7,15 +7,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from memory.embedded_valkey import EmbeddedValkey
 from memory.errors import ArchiveUnavailableError, MemoryStoreError
+from memory.retention import Freed, Limits
 from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL_S = 2.0
-RETENTION_INTERVAL_S = 600.0
+RETENTION_INTERVAL_S = 60.0
 
 
 async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
@@ -49,19 +51,46 @@ async def rebuild_later(store: MemoryStore, cameras: Sequence[str]) -> None:
             return
 
 
-async def forget_old(store: MemoryStore, cameras: Sequence[str], keep_s: float) -> None:
-    """Forget what is older than the retention, camera by camera."""
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much is kept.
+
+    Attributes:
+        age_s: Age at which a chunk is forgotten, in seconds.
+        limits: What the archive may hold besides.
+    """
+
+    age_s: float
+    limits: Limits
+
+
+async def forget_old(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> None:
+    """Forget what is too old, then what is too much, again and again.
+
+    Cameras that are no longer in the config count, too, as far as archived.
+    """
+    known: set[str] | None = None
     while True:
-        before_ms = round((time.time() - keep_s) * 1000)
-        for camera in cameras:
-            try:
-                count = await store.forget(camera, before_ms)
-            except (MemoryStoreError, OSError) as exc:
-                logger.warning("forgetting is put off: %s", exc)
-                break
-            if count:
-                logger.info("forgot %s", camera, extra={"chunks": count})
+        try:
+            if known is None:
+                known = {*cameras, *await store.archive.cameras()}
+            freed = await _forget(store, sorted(known), keep)
+        except (MemoryStoreError, OSError) as exc:
+            logger.warning("forgetting is put off: %s", exc)
+        else:
+            if freed != Freed():
+                logger.info("retired what was too old or too much", extra=asdict(freed))
         await asyncio.sleep(RETENTION_INTERVAL_S)
+
+
+async def _forget(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> Freed:
+    freed = Freed()
+    before_ms = round((time.time() - keep.age_s) * 1000)
+    for camera in cameras:
+        freed += await store.forget(camera, before_ms)
+    if keep.limits != Limits():
+        freed += await store.retire(cameras, keep.limits)
+    return freed
 
 
 async def keep_alive(valkey: EmbeddedValkey) -> None:

@@ -50,6 +50,11 @@ class ChunkId:
         """The chunk's name within its camera, sortable as text: `<start>-<end>`."""
         return f"{self.start_ms:013d}-{self.end_ms:013d}"
 
+    def overlaps(self, start_ms: int | None, end_ms: int | None) -> bool:
+        """Tell whether any of it is in [start_ms, end_ms); None is without end."""
+        begins = end_ms is None or self.start_ms < end_ms
+        return begins and (start_ms is None or self.end_ms > start_ms)
+
     @classmethod
     def parse(cls, camera: str, name: str) -> "ChunkId":
         """Give back the id whose `name` this is.

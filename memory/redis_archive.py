@@ -1,47 +1,28 @@
-"""The archive: blobs of chunks in Redis, Valkey, Kvrocks or a Redis Cluster.
+"""The archive: blobs of one model's chunks, and the order of their times.
 
-The only user of `redis`. A chunk exists once its entry is in its camera's timeline, and
-that entry is written last, in the transaction that writes the blobs. The camera is the
-hash tag of its keys, so the transaction holds in a cluster too; the model is part of
-the key, so that the chunks of another model are neither read nor overwritten. The keys
-are told in `docs/protocol.md`.
+A chunk exists once its entry is in its camera's timeline, and that entry is written
+last, in the transaction that writes the blobs and their sizes. So what the archive
+holds is known without reading it. L-KV alone may be given a time to live: a server
+that evicts what has one then evicts L-KV, never H-KV or a timeline. The keys are told
+in `docs/protocol.md`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from copy import copy
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import Self
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import FullJitterBackoff
-from redis.exceptions import (
-    OutOfMemoryError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
-
-from memory.errors import (
-    ArchiveFullError,
-    ArchiveRefusesError,
-    ArchiveUnavailableError,
-    ChunkNotFoundError,
-    MemoryStoreError,
-)
+from memory.archive_keys import ArchiveKeys, entry
+from memory.errors import ChunkNotFoundError, MemoryStoreError
 from memory.kv import ChunkId, Level
+from memory.redis_connection import Command, RedisConnection
+from memory.retention import Booked, Freed
 
 LONGEST_CHUNK_MS = 3_600_000
 """No chunk is longer; what overlaps a time starts at most this long before it."""
 
-_CONNECTIONS = 4  # more don't load blobs faster, they only queue in the server's thread
-_RETRIES = 2
-_FORGET_AT_ONCE = 256  # chunks per transaction, which the server runs in one go
-
-_Command = tuple[str | int | memoryview, ...]
+_AT_ONCE = 256  # chunks per transaction, which the server runs in one go
 
 
 class RedisArchive:
@@ -52,11 +33,11 @@ class RedisArchive:
     `ArchiveUnavailableError` until the server is there, and works again once it is.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; several hosts, separated by commas,
-            or `redis+cluster://` for a cluster. Entering raises ValueError for others.
+        url: As `RedisConnection` takes it.
         model: Fingerprint of the model whose chunks are read and written.
         prefix: First part of every key.
         timeout_s: Bound on every operation, waiting and retries included.
+        low_ttl_s: Time to live of L-KV, None for no end.
     """
 
     def __init__(
@@ -66,17 +47,15 @@ class RedisArchive:
         model: str,
         prefix: str = "longwatch",
         timeout_s: float = 5.0,
+        low_ttl_s: float | None = None,
     ) -> None:
-        self._url = url
-        self._model = model
-        self._prefix = prefix
-        self._timeout_s = timeout_s
-        self._turns = asyncio.Semaphore(_CONNECTIONS)
-        self._client: Redis | RedisCluster
+        self.model = model
+        self.keys = ArchiveKeys(prefix)
+        self.redis = RedisConnection(url, timeout_s)
+        self._low_ttl = () if low_ttl_s is None else ("PX", round(low_ttl_s * 1000))
 
     async def __aenter__(self) -> Self:
-        # Building a client reads package metadata from disk.
-        self._client = await asyncio.to_thread(_connect, self._url, self._timeout_s)
+        await self.redis.__aenter__()
         return self
 
     async def __aexit__(
@@ -85,19 +64,31 @@ class RedisArchive:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self.redis.__aexit__(exc_type, exc, traceback)
+
+    def of_model(self, model: str) -> "RedisArchive":
+        """Give the same archive for another model's chunks, on the same connections."""
+        other = copy(self)
+        other.model = model
+        return other
 
     async def ping(self) -> None:
         """Return if the server answers.
 
         Raises:
-            ArchiveUnavailableError: It does not.
+            ArchiveUnavailableError: It does not. All other methods raise it likewise,
+                when the server can't be reached in time.
         """
-        async with self._turn() as client:
+        async with self.redis.turn() as client:
             await client.ping()
 
-    async def put(self, chunk: ChunkId, high: bytes, low: bytes) -> None:
-        """Store both blobs of a chunk, or nothing; the same again changes nothing.
+    async def put(self, chunk: ChunkId, high: bytes, low: bytes | None) -> None:
+        """Store a chunk's blobs, or nothing; the same again changes nothing.
+
+        Args:
+            chunk: The chunk.
+            high: Blob of its H-KV.
+            low: Blob of its L-KV, None if that is no more.
 
         Raises:
             ArchiveUnavailableError: The server can't be reached in time. The chunk may
@@ -109,14 +100,16 @@ class RedisArchive:
             raise ValueError(f"{chunk} is longer than {LONGEST_CHUNK_MS} ms")
         # As memoryviews: the client spells out a refused command in its error, bytes
         # too, which takes a second for every 5 MB.
-        await self._transact(
-            [
-                ("SET", self._blob_key(chunk, Level.HIGH), memoryview(high)),
-                ("SET", self._blob_key(chunk, Level.LOW), memoryview(low)),
-                ("SADD", self._models_key(chunk.camera), self._model),
-                ("ZADD", self._timeline_key(chunk.camera), chunk.start_ms, chunk.name),
-            ]
-        )
+        commands: list[Command] = [
+            ("SET", self._blob(chunk, Level.HIGH), memoryview(high))
+        ]
+        sizes: list[str | int] = [entry(chunk, Level.HIGH), len(high)]
+        if low is not None:
+            blob = ("SET", self._blob(chunk, Level.LOW), memoryview(low))
+            commands.append((*blob, *self._low_ttl))
+            sizes += [entry(chunk, Level.LOW), len(low)]
+        commands.append(("HSET", self.keys.book(chunk.camera, self.model), *sizes))
+        await self.redis.transact([*commands, *self.listing(chunk)])
 
     async def get(self, chunk: ChunkId, level: Level) -> bytes:
         """Give back one blob of a chunk, unverified: `codec` does that.
@@ -125,8 +118,8 @@ class RedisArchive:
             ChunkNotFoundError: There is no such blob, whatever the timeline says.
             ArchiveUnavailableError: The server can't be reached in time.
         """
-        async with self._turn() as client:
-            blob: bytes | None = await client.get(self._blob_key(chunk, level))
+        async with self.redis.turn() as client:
+            blob: bytes | None = await client.get(self._blob(chunk, level))
         if blob is None:
             raise ChunkNotFoundError(chunk, level)
         return blob
@@ -146,55 +139,98 @@ class RedisArchive:
     async def timeline(
         self, camera: str, start_ms: int | None = None, end_ms: int | None = None
     ) -> list[ChunkId]:
-        """Give back the chunks that overlap [start_ms, end_ms), in time order.
-
-        Raises:
-            ArchiveUnavailableError: The server can't be reached in time.
-        """
+        """Give back the chunks that overlap [start_ms, end_ms), in time order."""
         earliest = "-inf" if start_ms is None else start_ms - LONGEST_CHUNK_MS
         latest = "+inf" if end_ms is None else f"({end_ms}"
-        key = self._timeline_key(camera)
-        async with self._turn() as client:
+        key = self.keys.timeline(camera, self.model)
+        async with self.redis.turn() as client:
             names = await client.zrangebyscore(key, earliest, latest)
         chunks = [ChunkId.parse(camera, name.decode()) for name in names]
-        return [c for c in chunks if start_ms is None or c.end_ms > start_ms]
+        return [chunk for chunk in chunks if chunk.overlaps(start_ms, end_ms)]
+
+    async def keeps(self, chunk: ChunkId) -> bool:
+        """Tell whether a chunk is in the timeline."""
+        key = self.keys.timeline(chunk.camera, self.model)
+        async with self.redis.turn() as client:
+            return await client.zscore(key, chunk.name) is not None
 
     async def delete(self, chunk: ChunkId, level: Level) -> None:
-        """Delete one blob of a chunk, if there; the chunk stays in the timeline.
+        """Delete one blob of a chunk, if there; the chunk stays in the timeline."""
+        await self._erase([chunk], [level])
 
-        Raises:
-            ArchiveUnavailableError: The server can't be reached in time.
-        """
-        async with self._turn() as client:
-            await client.unlink(self._blob_key(chunk, level))
+    async def retire_lows(self, chunks: Sequence[ChunkId]) -> Freed:
+        """Delete the L-KV of a camera's chunks; they stay in the timeline."""
+        low = [Level.LOW]
+        num_bytes = sum([await self._erase(c, low) for c in _batches(chunks)])
+        return Freed(num_lows=len(chunks), num_bytes=num_bytes)
 
-    async def forget(self, camera: str, before_ms: int) -> int:
+    async def remove(self, chunks: Sequence[ChunkId]) -> Freed:
+        """Delete a camera's chunks whole."""
+        num_bytes = 0
+        for some in _batches(chunks):
+            timeline = self.keys.timeline(some[0].camera, self.model)
+            unlisting = ("ZREM", timeline, *(chunk.name for chunk in some))
+            num_bytes += await self._erase(some, list(Level), [unlisting])
+        return Freed(num_chunks=len(chunks), num_bytes=num_bytes)
+
+    async def forget(self, camera: str, before_ms: int) -> Freed:
         """Delete the camera's chunks that ended by `before_ms`, and count them.
 
-        Forgetting is about what was seen: the chunks of other models go too.
-
-        Raises:
-            ArchiveUnavailableError: The server can't be reached in time; what is gone
-                by then is gone from timeline and blobs alike.
+        Forgetting is about what was seen: the chunks of other models go too. If the
+        server can't be reached, what is gone by then is gone from timeline and blobs
+        alike.
         """
-        async with self._turn() as client:
-            models = await client.smembers(self._models_key(camera))
-        return sum([await self._forget(camera, m.decode(), before_ms) for m in models])
+        freed = Freed()
+        for model in await self.models(camera):
+            archive = self.of_model(model)
+            chunks = await archive.timeline(camera, None, before_ms)
+            over = [chunk for chunk in chunks if chunk.end_ms <= before_ms]
+            freed += await archive.remove(over)
+        return freed
 
-    async def other_models(self, camera: str) -> list[str]:
-        """Give back the other models that the archive keeps chunks of, sorted.
+    async def cameras(self) -> list[str]:
+        """Give back all cameras that chunks were ever archived of, sorted."""
+        keys = await self.redis.scan(self.keys.pattern("models"))
+        return sorted(map(self.keys.camera_of, keys))
 
-        Raises:
-            ArchiveUnavailableError: The server can't be reached in time.
-        """
-        async with self._turn() as client:
-            models = await client.smembers(self._models_key(camera))
-            others = sorted({model.decode() for model in models} - {self._model})
+    async def models(self, camera: str) -> list[str]:
+        """Give back the models that the archive keeps chunks of a camera of, sorted."""
+        async with self.redis.turn() as client:
+            models = await client.smembers(self.keys.models(camera))
             return [
                 model
-                for model in others
-                if await client.exists(self._timeline_key(camera, model))
+                for model in sorted(model.decode() for model in models)
+                if await client.exists(self.keys.timeline(camera, model))
             ]
+
+    async def other_models(self, camera: str) -> list[str]:
+        """Give back the other models among `models`."""
+        return [model for model in await self.models(camera) if model != self.model]
+
+    async def booked(self, camera: str) -> list[Booked]:
+        """Give back what the book says of a camera's chunks, oldest first."""
+        sizes = await self.redis.read_hash(self.keys.book(camera, self.model))
+        return await asyncio.to_thread(Booked.read, camera, self.model, sizes)
+
+    async def evicted(self, chunks: Sequence[ChunkId]) -> list[ChunkId]:
+        """Give back those of a camera's chunks whose L-KV is not there."""
+        gone: list[ChunkId] = []
+        for some in _batches(chunks):
+            keys = [self._blob(chunk, Level.LOW) for chunk in some]
+            async with self.redis.turn() as client:
+                if await client.execute_command("EXISTS", *keys) == len(keys):
+                    continue
+            there = await self.redis.transact([("EXISTS", key) for key in keys])
+            gone += [c for c, is_there in zip(some, there, strict=True) if not is_there]
+        return gone
+
+    def listing(self, chunk: ChunkId) -> list[Command]:
+        """Give the commands that end a transaction about a chunk which is to exist."""
+        timeline = self.keys.timeline(chunk.camera, self.model)
+        return [
+            ("SADD", self.keys.models(chunk.camera), self.model),
+            ("ZADD", timeline, chunk.start_ms, chunk.name),
+        ]
 
     async def _get_or_error(
         self, chunk: ChunkId, level: Level
@@ -204,79 +240,32 @@ class RedisArchive:
         except MemoryStoreError as exc:
             return exc
 
-    async def _forget(self, camera: str, model: str, before_ms: int) -> int:
-        timeline = self._timeline_key(camera, model)
-        async with self._turn() as client:
-            ended = await client.zrangebyscore(timeline, "-inf", f"({before_ms}")
-        chunks = [ChunkId.parse(camera, name.decode()) for name in ended]
-        over = [chunk for chunk in chunks if chunk.end_ms <= before_ms]
-        for i in range(0, len(over), _FORGET_AT_ONCE):
-            some = over[i : i + _FORGET_AT_ONCE]
-            blobs = [self._blob_key(c, level, model) for c in some for level in Level]
-            names = [chunk.name for chunk in some]
-            await self._transact([("ZREM", timeline, *names), ("UNLINK", *blobs)])
-        return len(over)
+    async def _erase(
+        self,
+        chunks: Sequence[ChunkId],
+        levels: Sequence[Level],
+        commands: Sequence[Command] = (),
+    ) -> int:
+        """Delete blobs and strike them from the book; give their bytes by it.
 
-    async def _transact(self, commands: list[_Command]) -> None:
-        """Have the server run all of the commands or none."""
-        async with self._turn() as client, client.pipeline(transaction=True) as pipe:
-            # A cluster's pipeline waits for a thread at each command it is given.
-            await asyncio.to_thread(_queue, pipe, commands)
-            await pipe.execute()
+        Args:
+            chunks: Chunks of one camera.
+            levels: Which blobs of each.
+            commands: What the transaction does besides, first.
+        """
+        book = self.keys.book(chunks[0].camera, self.model)
+        fields = [entry(chunk, level) for chunk in chunks for level in levels]
+        blobs = [self._blob(chunk, level) for chunk in chunks for level in levels]
+        striking = [("HMGET", book, *fields), ("HDEL", book, *fields)]
+        *_, sizes, _, _ = await self.redis.transact(
+            [*commands, *striking, ("UNLINK", *blobs)]
+        )
+        return sum(int(size) for size in sizes if size)
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Any]:
-        """Lend the client to one operation, in time, and name its errors."""
-        try:
-            async with asyncio.timeout(self._timeout_s), self._turns:
-                yield self._client
-        except OutOfMemoryError as exc:
-            raise ArchiveFullError("the archive is out of memory") from exc
-        except ResponseError as exc:
-            if "MISCONF" in str(exc):  # it can't write its files
-                raise ArchiveFullError("the archive can't write to disk") from exc
-            raise ArchiveRefusesError(f"the archive refuses: {exc}") from exc
-        except TimeoutError as exc:
-            late = f"the archive did not answer in {self._timeout_s} s"
-            raise ArchiveUnavailableError(late) from exc
-        except (RedisError, RedisClusterException, OSError) as exc:
-            raise ArchiveUnavailableError(f"no archive: {exc}") from exc
-
-    def _models_key(self, camera: str) -> str:
-        return f"{self._prefix}:{{{camera}}}:models"
-
-    def _timeline_key(self, camera: str, model: str | None = None) -> str:
-        return f"{self._prefix}:{{{camera}}}:{model or self._model}:timeline"
-
-    def _blob_key(self, chunk: ChunkId, level: Level, model: str | None = None) -> str:
-        of_model = f"{self._prefix}:{{{chunk.camera}}}:{model or self._model}"
-        return f"{of_model}:{level.value}:{chunk.name}"
+    def _blob(self, chunk: ChunkId, level: Level) -> str:
+        return self.keys.blob(chunk, level, self.model)
 
 
-def _queue(pipe: Any, commands: list[_Command]) -> None:
-    for command in commands:
-        pipe.execute_command(*command)
-
-
-def _connect(url: str, timeout_s: float) -> Redis | RedisCluster:
-    """Give back a client for a URL; it connects when first used."""
-    options: dict[str, Any] = {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "retry": Retry(FullJitterBackoff(cap=0.5, base=0.05), _RETRIES),
-        "driver_info": None,  # else each new connection reads package metadata
-    }
-    scheme, _, rest = url.partition("://")
-    scheme, _, kind = scheme.partition("+")
-    if scheme == "unix" or (kind != "cluster" and "," not in rest):
-        return Redis.from_url(url, **options)
-    login, _, hosts = rest.rpartition("@")
-    user, _, password = login.partition(":")
-    nodes = [urlsplit(f"//{host}") for host in hosts.strip("/").split(",")]
-    return RedisCluster(
-        startup_nodes=[ClusterNode(n.hostname or "", n.port or 6379) for n in nodes],
-        username=unquote(user) or None,
-        password=unquote(password) or None,
-        ssl=scheme == "rediss",
-        **options,
-    )
+def _batches(chunks: Sequence[ChunkId]) -> Iterator[Sequence[ChunkId]]:
+    for start in range(0, len(chunks), _AT_ONCE):
+        yield chunks[start : start + _AT_ONCE]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from memory.archive_upkeep import retire
 from memory.chunk_reader import ChunkReader
 from memory.codec import Compression, encode_high, encode_low
 from memory.compression.bilevel import BiLevel, CompressedChunk
@@ -26,6 +27,7 @@ from memory.recall import Reading
 from memory.redis_archive import RedisArchive
 from memory.replay import replay
 from memory.resident import ResidentMemory
+from memory.retention import Freed, Limits
 from memory.spool import Spool
 from memory.witnesses import Witnesses
 
@@ -194,8 +196,10 @@ class MemoryStore:
         runs = [found.get(r.chunk, high[r.chunk]) for r in plan]
         return Recollection(tuple(readings), tuple(runs), frozenset(degraded))
 
-    async def forget(self, camera: str, before_ms: int) -> int:
-        """Forget a camera's chunks that ended before a moment; give how many.
+    async def forget(self, camera: str, before_ms: int) -> Freed:
+        """Forget a camera's chunks that ended before a moment.
+
+        Gives back what went from the archive.
 
         Raises:
             ArchiveUnavailableError: The archive does not answer; ask again later.
@@ -207,13 +211,21 @@ class MemoryStore:
                 await asyncio.to_thread(self.spool.remove, chunk)
         return await self.archive.forget(camera, before_ms)
 
+    async def retire(self, cameras: Sequence[str], limits: Limits) -> Freed:
+        """Have the archive give up what is over its limits, raising as `forget`."""
+        done = await retire(self.archive, cameras, limits)
+        for each in done.chunks:
+            self._witnesses.forget(each.chunk.camera, each.end_ms)
+        return done.freed
+
     async def watched(
         self, camera: str, start_ms: int | None, end_ms: int | None
     ) -> Watched:
         """Give all chunks remembered in a window, also those no longer resident."""
         here = {m.id for m in self.resident.chunks([camera], start_ms, end_ms)}
         spooled = await asyncio.to_thread(self.spool.pending)
-        here |= {c for c in spooled if _is_in(c, camera, start_ms, end_ms)}
+        own = {chunk for chunk in spooled if chunk.camera == camera}
+        here |= {chunk for chunk in own if chunk.overlaps(start_ms, end_ms)}
         is_whole = not self._witnesses.is_lost(camera, start_ms)
         try:
             with self.outage.noticed():
@@ -285,14 +297,3 @@ class MemoryStore:
 
 def _start(chunk: ChunkId) -> int:
     return chunk.start_ms
-
-
-def _is_in(
-    chunk: ChunkId, camera: str, start_ms: int | None, end_ms: int | None
-) -> bool:
-    """Tell whether a chunk is of a camera and overlaps a window."""
-    return (
-        chunk.camera == camera
-        and (start_ms is None or chunk.end_ms > start_ms)
-        and (end_ms is None or chunk.start_ms < end_ms)
-    )

@@ -15,7 +15,18 @@ from typing import TypeVar
 import pytest
 import torch
 from blockbuster import BlockBuster, blockbuster_ctx
-from servers import HOST, Broker, RedisServer, RtspServer, Server, free_port
+from servers import (
+    HOST,
+    Broker,
+    RedisServer,
+    RtspServer,
+    SecureRedisServer,
+    Server,
+    ThreeMasters,
+    free_port,
+)
+
+from memory.embedded_valkey import EmbeddedValkey
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "videos"
 
@@ -62,6 +73,41 @@ def redis_server(short_folder: Callable[[], Path]) -> Iterator[RedisServer]:
     """The run's redis-server: don't kill or flush it, use `prefix`."""
     for start in _starting(RedisServer, short_folder):
         yield start()
+
+
+@pytest.fixture(scope="session")
+def redis_by_tls(short_folder: Callable[[], Path]) -> Iterator[SecureRedisServer]:
+    """The run's redis-server with TLS and a user: likewise."""
+    for start in _starting(SecureRedisServer, short_folder):
+        yield start()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(short_folder: Callable[[], Path]) -> Iterator[ThreeMasters]:
+    """The run's cluster: likewise."""
+    cluster = ThreeMasters([short_folder() for _ in range(3)])
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+@pytest.fixture(params=["socket", "embedded", "tls", "cluster"])
+async def archive_url(
+    request: pytest.FixtureRequest, short_folder: Callable[[], Path]
+) -> AsyncIterator[str]:
+    """Where an archive may be: each kind of server in turn."""
+    if request.param == "embedded":
+        async with EmbeddedValkey(short_folder()) as valkey:
+            yield valkey.url
+        return
+    fixtures = {
+        "socket": "redis_server",
+        "tls": "redis_by_tls",
+        "cluster": "redis_cluster",
+    }
+    yield request.getfixturevalue(fixtures[request.param]).url
 
 
 @pytest.fixture(scope="session")

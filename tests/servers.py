@@ -7,13 +7,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from getpass import getuser
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 HOST = "127.0.0.1"
 START_S = 10.0
+NEEDED_COMMANDS = [
+    *("+ping", "+multi", "+exec", "+discard", "+scan", "+exists", "+unlink"),
+    *("+get", "+set", "+hset", "+hmget", "+hdel", "+hscan", "+sadd", "+smembers"),
+    *("+zadd", "+zrem", "+zscore", "+zrangebyscore"),
+]
 
 
 def free_port() -> int:
@@ -84,6 +91,78 @@ class RedisServer(Server):
         fixed = ["--port", "0", "--unixsocket", "s", "--save", ""]
         super().__init__(folder, [binary, *fixed, *options])
         self.url = f"unix://{self.socket}"
+
+
+class SecureRedisServer(Server):
+    """redis-server by TLS on a loopback port, for one user who may do what is needed.
+
+    The commands are those that `docs/protocol.md` lists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        certificate, key = folder / "certificate.pem", folder / "key.pem"
+        make_certificate(certificate, key)
+        command = [find_binary("redis-server"), "--port", "0", "--unixsocket", "s"]
+        command += ["--bind", HOST, "--tls-port", str(port), "--save", ""]
+        command += ["--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+        command += ["--tls-auth-clients", "no", "--user", "default", "off"]
+        command += ["--user", "longwatch", "on", ">p@ss", "~test-*", *NEEDED_COMMANDS]
+        super().__init__(folder, command)
+        self.url = f"rediss://longwatch:p%40ss@{HOST}:{port}?ssl_ca_certs={certificate}"
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate for the loopback device that signs itself."""
+    command = [find_binary("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=longwatch", "-keyout", str(key)]
+    command += ["-addext", f"subjectAltName=IP:{HOST}", "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+class ThreeMasters:
+    """A Redis Cluster of three masters, a third of the slots each."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.ports = [free_port() for _ in folders]
+        self.nodes: list[RedisServer] = []
+        self._bus_ports: list[str] = []
+        for folder, port in zip(folders, self.ports, strict=True):
+            options = ["--port", str(port), "--bind", HOST, "--cluster-enabled", "yes"]
+            bus_port = str(free_port())
+            self._bus_ports.append(bus_port)
+            options += ["--cluster-port", bus_port]
+            self.nodes.append(RedisServer(folder, *options))
+        self.url = f"redis+cluster://{HOST}:{self.ports[0]}"
+
+    def start(self) -> None:
+        """Start the nodes, share out the slots, and return once all agree on them."""
+        for node in self.nodes:
+            node.start()
+        clients = [Redis(unix_socket_path=str(node.socket)) for node in self.nodes]
+        bounds = [16384 * number // 3 for number in range(4)]
+        for number, client in enumerate(clients):
+            slots = bounds[number], bounds[number + 1] - 1
+            client.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            meeting = HOST, self.ports[0], self._bus_ports[0]
+            client.execute_command("CLUSTER MEET", *meeting)
+        deadline = time.monotonic() + START_S
+        while not all(_knows_all(client) for client in clients):
+            assert time.monotonic() < deadline, "the nodes don't find each other"
+            time.sleep(0.05)
+        for client in clients:
+            client.close()
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+
+def _knows_all(client: Redis) -> bool:
+    info = client.execute_command("CLUSTER INFO")
+    assigned = len(client.execute_command("CLUSTER SLOTS"))
+    return info["cluster_state"] == "ok" and assigned == 3
 
 
 class Broker(Server):

@@ -95,7 +95,7 @@ async def test_a_full_archive_costs_no_chunk_and_no_detail(
         await set_room(server, 0)
         await until(lambda: is_dry(store))
     assert await numbers_in(archive) == [0, 1, 2, 3, 4]
-    assert await count_keys(server) == 2 + 2 * 5
+    assert await count_keys(server) == 3 + 2 * 5
 
 
 async def test_a_full_spool_behind_a_full_archive_drops_the_oldest_and_tells(
@@ -158,7 +158,7 @@ async def test_an_archive_that_kept_its_file_has_everything_once(
         await until(lambda: is_dry(store))
         await store.remember(compressed(12))
     assert await numbers_in(archive) == list(range(13))
-    assert await count_keys(server) == 2 + 2 * 13
+    assert await count_keys(server) == 3 + 2 * 13
     assert "has lost chunks" not in caplog.text
     assert (await store.watched("door", None, None)).is_whole
 
@@ -227,7 +227,7 @@ async def test_a_torn_file_of_a_chunk_that_is_archived_costs_nothing(
     recalled = await store.recall(fine(0), store.resident.chunks(["door"]))
     assert recalled.degraded == frozenset()
     assert await numbers_in(archive) == [0]
-    assert await count_keys(server) == 4
+    assert await count_keys(server) == 5
 
 
 async def test_a_chunk_replayed_twice_is_archived_once(
@@ -255,7 +255,7 @@ async def test_a_chunk_replayed_twice_is_archived_once(
         await until(lambda: is_dry(store))
     assert len(refusals) == 2
     assert await numbers_in(archive) == [0]
-    assert await count_keys(server) == 4
+    assert await count_keys(server) == 5
 
 
 async def test_an_agent_started_in_an_outage_reads_what_waits_in_the_spool(

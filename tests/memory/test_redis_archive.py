@@ -1,44 +1,30 @@
-"""What the archive keeps, on redis and on valkey."""
+"""What the archive keeps, on each kind of server."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import MODEL, chunk_at, until_reports
+from archived import MODEL, chunk_at
 from redis.asyncio import Redis
+from servers import RedisServer, ThreeMasters
+from waiting import until
 
-from memory.embedded_valkey import EmbeddedValkey
+from memory.archive_upkeep import retire, strike_evicted
 from memory.errors import ArchiveUnavailableError, ChunkNotFoundError
 from memory.kv import ChunkId, Level
 from memory.redis_archive import LONGEST_CHUNK_MS, RedisArchive
+from memory.retention import Freed, Limits
 
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture(params=["redis", "valkey"])
-async def url(
-    request: pytest.FixtureRequest, short_folder: Callable[[], Path]
-) -> AsyncIterator[str]:
-    if request.param == "redis":
-        yield request.getfixturevalue("redis_server").url
-        return
-    async with EmbeddedValkey(short_folder()) as valkey:
-        yield valkey.url
-
-
 @pytest.fixture
-async def archive(url: str, prefix: str) -> AsyncIterator[RedisArchive]:
-    async with RedisArchive(url, model=MODEL, prefix=prefix) as archive:
+async def archive(archive_url: str, prefix: str) -> AsyncIterator[RedisArchive]:
+    async with RedisArchive(archive_url, model=MODEL, prefix=prefix) as archive:
         yield archive
-
-
-@pytest.fixture
-async def server(url: str) -> AsyncIterator[Redis]:
-    """Look behind the archive's back."""
-    async with Redis.from_url(url, decode_responses=True) as client:
-        yield client
 
 
 async def test_both_levels_come_back(archive: RedisArchive):
@@ -47,40 +33,46 @@ async def test_both_levels_come_back(archive: RedisArchive):
     assert await archive.get(chunk_at(1), Level.LOW) == b"low"
 
 
-async def test_keys_are_as_documented(
-    archive: RedisArchive, server: Redis, prefix: str
-):
+async def test_keys_are_as_documented(archive: RedisArchive, prefix: str):
     chunk = chunk_at(1)
     await archive.put(chunk, b"high", b"low")
     camera = f"{prefix}:{{door}}"
-    assert set(await server.keys(f"{prefix}:*")) == {
+    assert await archive.redis.scan(f"{prefix}:*") == {
         f"{camera}:models",
         f"{camera}:{MODEL}:timeline",
+        f"{camera}:{MODEL}:bytes",
         f"{camera}:{MODEL}:h:{chunk.name}",
         f"{camera}:{MODEL}:l:{chunk.name}",
     }
+    assert await archive.redis.read_hash(f"{camera}:{MODEL}:bytes") == {
+        f"h:{chunk.name}".encode(): b"4",
+        f"l:{chunk.name}".encode(): b"3",
+    }
 
 
-async def test_storing_again_changes_nothing(
-    archive: RedisArchive, server: Redis, prefix: str
-):
+async def test_storing_again_changes_nothing(archive: RedisArchive, prefix: str):
     for _ in range(2):
         await archive.put(chunk_at(1), b"high", b"low")
     assert await archive.timeline("door") == [chunk_at(1)]
-    assert len(await server.keys(f"{prefix}:*")) == 4
+    assert len(await archive.redis.scan(f"{prefix}:*")) == 5
+    assert await sizes(archive) == {1: (4, 3)}
 
 
 async def test_the_timeline_entry_is_written_last_in_one_transaction(
-    archive: RedisArchive, server: Redis, prefix: str
+    redis_server: RedisServer, prefix: str
 ):
-    async with server.monitor() as monitor:
+    async with (
+        RedisArchive(redis_server.url, model=MODEL, prefix=prefix) as archive,
+        Redis.from_url(redis_server.url, decode_responses=True) as server,
+        server.monitor() as monitor,
+    ):
         await archive.put(chunk_at(1), b"high", b"low")
         seen: list[str] = []
         while "EXEC" not in seen:
             command = await monitor.next_command()
             seen.append(command["command"].split()[0])
     transaction = seen[seen.index("MULTI") :]
-    assert transaction == ["MULTI", "SET", "SET", "SADD", "ZADD", "EXEC"]
+    assert transaction == ["MULTI", "SET", "SET", "HSET", "SADD", "ZADD", "EXEC"]
 
 
 async def test_a_chunk_never_stored_is_not_found(archive: RedisArchive):
@@ -153,31 +145,33 @@ async def test_a_window_finds_the_longest_chunk_behind_shorter_ones(
 
 
 async def test_forgetting_takes_index_and_blobs_of_all_that_ended(
-    archive: RedisArchive, server: Redis, prefix: str
+    archive: RedisArchive, prefix: str
 ):
     for second in range(300):
         await archive.put(chunk_at(second), b"high", b"low")
     await archive.put(chunk_at(0, camera="yard"), b"high", b"low")
-    assert await archive.forget("door", before_ms=299_500) == 299
+    freed = await archive.forget("door", before_ms=299_500)
+    assert freed == Freed(num_chunks=299, num_bytes=299 * 7)
     assert await archive.timeline("door") == [chunk_at(299)]
-    assert len(await server.keys(f"{prefix}:{{door}}:*")) == 4
+    assert len(await archive.redis.scan(f"{prefix}:{{door}}:*")) == 5
     assert await archive.timeline("yard") == [chunk_at(0, camera="yard")]
 
 
 async def test_forgetting_takes_the_chunks_of_other_models_too(
-    archive: RedisArchive, url: str, prefix: str
+    archive: RedisArchive, archive_url: str, prefix: str
 ):
-    async with RedisArchive(url, model="other", prefix=prefix) as other:
+    async with RedisArchive(archive_url, model="other", prefix=prefix) as other:
         await other.put(chunk_at(1), b"high", b"low")
-        assert await archive.forget("door", before_ms=HOUR_MS) == 1
+        freed = await archive.forget("door", before_ms=HOUR_MS)
+        assert freed.num_chunks == 1
         assert await other.timeline("door") == []
     assert await archive.other_models("door") == []
 
 
 async def test_chunks_of_another_model_are_kept_and_reported_but_not_read(
-    archive: RedisArchive, url: str, prefix: str
+    archive: RedisArchive, archive_url: str, prefix: str
 ):
-    async with RedisArchive(url, model="other", prefix=prefix) as other:
+    async with RedisArchive(archive_url, model="other", prefix=prefix) as other:
         await other.put(chunk_at(1), b"high", b"low")
         await archive.put(chunk_at(2), b"high", b"low")
         assert await archive.timeline("door") == [chunk_at(2)]
@@ -224,27 +218,137 @@ async def test_an_unknown_scheme_is_refused():
         await archive.__aenter__()
 
 
-async def test_a_cluster_is_used_the_same_way(
-    start_redis: Callable[..., Any], free_port: Callable[[], int]
+async def test_the_book_follows_what_is_stored_deleted_and_forgotten(
+    archive: RedisArchive,
 ):
-    """One node that holds all slots: redirects between nodes are not tried here."""
-    port = free_port()
-    redis = start_redis(
-        *("--port", str(port), "--bind", "127.0.0.1"),
-        *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
-    )
-    async with Redis.from_url(redis.url) as client:
-        await client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        await until_reports(client.cluster, "INFO", cluster_state="ok")
-    url = f"redis://127.0.0.1:{port},127.0.0.1:{free_port()}"
-    async with RedisArchive(url, model=MODEL) as archive:
-        for camera in ("door", "yard"):
-            await archive.put(chunk_at(1, camera), b"high", b"low")
-            assert await archive.timeline(camera) == [chunk_at(1, camera)]
-        wanted = [(chunk_at(1, camera), Level.LOW) for camera in ("door", "yard")]
-        assert await archive.get_many(wanted) == [b"low", b"low"]
-        assert await archive.other_models("door") == []
-        assert await archive.forget("door", before_ms=HOUR_MS) == 1
-        redis.kill()
-        with pytest.raises(ArchiveUnavailableError):
-            await archive.put(chunk_at(2), b"high", b"low")
+    for second in range(4):
+        await archive.put(chunk_at(second), b"high", b"low")
+    await archive.put(chunk_at(1), b"higher", b"lower still")
+    await archive.put(chunk_at(4), b"high", None)
+    await archive.delete(chunk_at(2), Level.LOW)
+    await archive.delete(chunk_at(2), Level.LOW)
+    await archive.forget("door", before_ms=1000)
+    assert await sizes(archive) == {1: (6, 11), 2: (4, 0), 3: (4, 3), 4: (4, 0)}
+    freed = await archive.retire_lows([chunk_at(s) for s in (1, 2, 3)])
+    assert freed == Freed(num_lows=3, num_bytes=14)
+    assert await archive.remove([chunk_at(3)]) == Freed(num_chunks=1, num_bytes=4)
+    assert await sizes(archive) == {1: (6, 0), 2: (4, 0), 4: (4, 0)}
+    assert await archive.timeline("door") == [chunk_at(s) for s in (1, 2, 4)]
+    assert await archive.keeps(chunk_at(1))
+    assert not await archive.keeps(chunk_at(3))
+
+
+async def test_cameras_and_models_are_found_wherever_their_keys_are(
+    archive: RedisArchive,
+):
+    cameras = [f"camera-{number}" for number in range(12)]  # on every node of a cluster
+    for camera in cameras:
+        await archive.put(chunk_at(1, camera), b"high", b"low")
+        await archive.of_model("other").put(chunk_at(1, camera), b"high", b"low")
+    assert await archive.cameras() == sorted(cameras)
+    assert await archive.models(cameras[3]) == [MODEL, "other"]
+    wanted = [(chunk_at(1, camera), Level.LOW) for camera in cameras]
+    assert await archive.get_many(wanted) == [b"low"] * 12
+
+
+async def test_an_archive_over_its_bytes_gives_up_the_oldest_low_kv_first(
+    archive: RedisArchive,
+):
+    cameras = ["door", "yard"]
+    for second in range(4):
+        for camera in cameras:
+            await archive.put(chunk_at(second, camera), b"h" * 10, b"l" * 100)
+    done = await retire(archive, cameras, Limits(per_camera=250, total=400))
+    assert done.freed == Freed(num_lows=5, num_bytes=500)
+    assert await sizes(archive) == {0: (10, 0), 1: (10, 0), 2: (10, 0), 3: (10, 100)}
+    found = await archive.get_many([(chunk_at(s), Level.HIGH) for s in range(4)])
+    assert found == [b"h" * 10] * 4
+    assert await archive.evicted([chunk_at(s) for s in range(4)]) == [
+        chunk_at(s) for s in range(3)
+    ]
+    assert (await retire(archive, cameras, Limits(total=400))).freed == Freed()
+    done = await retire(archive, cameras, Limits(total=50))
+    assert done.freed == Freed(num_lows=3, num_chunks=3, num_bytes=330)
+    assert await archive.timeline("door") == [chunk_at(s) for s in (2, 3)]
+
+
+async def test_low_kv_alone_has_a_time_to_live(archive_url: str, prefix: str):
+    opened = RedisArchive(archive_url, model=MODEL, prefix=prefix, low_ttl_s=0.2)
+    async with opened as archive:
+        await archive.put(chunk_at(1), b"high", b"low")
+
+        async def is_gone() -> bool:
+            return await archive.evicted([chunk_at(1)]) == [chunk_at(1)]
+
+        await until(is_gone)
+        assert await archive.get(chunk_at(1), Level.HIGH) == b"high"
+        assert await archive.timeline("door") == [chunk_at(1)]
+        [booked] = await strike_evicted(archive, await archive.booked("door"))
+        assert booked.low_bytes == 0
+        assert await sizes(archive) == {1: (4, 0)}
+
+
+async def test_answers_side_by_side_share_a_few_connections(
+    redis_server: RedisServer, prefix: str
+):
+    async with (
+        RedisArchive(redis_server.url, model=MODEL, prefix=prefix) as archive,
+        Redis.from_url(redis_server.url) as server,
+    ):
+        before = len(await server.client_list())
+        chunks = [chunk_at(second) for second in range(8)]
+        for chunk in chunks:
+            await archive.put(chunk, b"high", chunk.name.encode() * 50_000)
+        answers = [archive.get_many([(c, Level.LOW) for c in chunks]) for _ in range(8)]
+        expected = [chunk.name.encode() * 50_000 for chunk in chunks]
+        assert await asyncio.gather(*answers) == [expected] * 8
+        assert 2 <= len(await server.client_list()) - before <= 4
+
+
+async def test_questions_cancelled_under_load_leave_every_connection_good(
+    archive: RedisArchive,
+):
+    chunks = [chunk_at(second) for second in range(12)]
+    lows = {chunk: chunk.name.encode() * 8_000 for chunk in chunks}
+    for chunk, low in lows.items():
+        await archive.put(chunk, b"high", low)
+    chance = random.Random(5)
+
+    async def ask() -> None:
+        wanted = chance.sample(chunks, 4)
+        found = await archive.get_many([(chunk, Level.LOW) for chunk in wanted])
+        assert found == [lows[chunk] for chunk in wanted]
+
+    for _ in range(40):
+        questions = [asyncio.create_task(ask()) for _ in range(6)]
+        for question in chance.sample(questions, 4):
+            await asyncio.sleep(chance.uniform(0, 0.002))
+            question.cancel()
+        await asyncio.wait(questions)
+        for question in questions:
+            assert question.cancelled() or question.exception() is None
+        assert await archive.get(chunks[3], Level.LOW) == lows[chunks[3]]
+    await asyncio.gather(*(ask() for _ in range(10)))
+
+
+async def test_a_cluster_that_loses_the_node_of_a_camera_is_unavailable(
+    short_folder: Callable[[], Path],
+):
+    cluster = ThreeMasters([short_folder() for _ in range(3)])
+    try:
+        await asyncio.to_thread(cluster.start)
+        opened = RedisArchive(cluster.url, model=MODEL, timeout_s=2.0)
+        async with opened as archive:
+            await archive.put(chunk_at(1), b"high", b"low")
+            for node in cluster.nodes:
+                node.kill()
+            with pytest.raises(ArchiveUnavailableError):
+                await archive.put(chunk_at(2), b"high", b"low")
+    finally:
+        cluster.kill()
+
+
+async def sizes(archive: RedisArchive) -> dict[int, tuple[int, int]]:
+    """What the book says of the door, by second."""
+    booked = await archive.booked("door")
+    return {b.chunk.start_ms // 1000: (b.high_bytes, b.low_bytes) for b in booked}

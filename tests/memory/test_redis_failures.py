@@ -12,9 +12,14 @@ import pytest
 from archived import MODEL, chunk_at, until_reports
 from redis.asyncio import Redis
 
+from memory.archive_upkeep import retire, strike_evicted
 from memory.errors import ArchiveFullError, ArchiveUnavailableError
 from memory.kv import Level
 from memory.redis_archive import RedisArchive
+from memory.retention import Limits
+
+HOUR_S = 3600.0
+VOLATILE = ("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl")
 
 
 async def test_an_archive_can_be_entered_before_its_server_is_there(tmp_path: Path):
@@ -75,11 +80,66 @@ async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., 
         with pytest.raises(ArchiveFullError):
             await archive.put(chunk_at(stored), high, low)
         assert len(await archive.timeline("door")) == stored
-        assert await client.dbsize() == 2 + 2 * stored
+        assert await client.dbsize() == 3 + 2 * stored
 
         await archive.delete(chunk_at(0), Level.LOW)
         await archive.put(chunk_at(stored), b"h", b"l")
         assert await archive.get(chunk_at(stored), Level.LOW) == b"l"
+
+
+@pytest.mark.parametrize("policy", ["noeviction", *VOLATILE])
+async def test_a_server_with_little_memory_takes_the_newest_and_keeps_all_high_kv(
+    start_redis: Callable[..., Any], policy: str
+):
+    """Whatever the policy: what makes room is L-KV, and the book can be put right."""
+    redis = start_redis("--maxmemory", "8mb", "--maxmemory-policy", policy)
+    opened = RedisArchive(redis.url, model=MODEL, low_ttl_s=HOUR_S)
+    async with opened as archive, Redis.from_url(redis.url) as client:
+        stored = []
+        for second in range(24):
+            chunk, low = chunk_at(second), b"%02d" % second * 350_000
+            try:
+                await archive.put(chunk, b"h%02d" % second * 10_000, low)
+            except ArchiveFullError:
+                assert policy == "noeviction"
+                assert chunk not in await archive.timeline("door")
+                await retire(archive, ["door"], Limits(total=5_000_000))
+                await archive.put(chunk, b"h%02d" % second * 10_000, low)
+            stored.append(chunk)
+        await client.config_set("maxmemory", 0)  # reading takes memory, too
+        assert await archive.timeline("door") == stored
+        for second, chunk in enumerate(stored):
+            blob = await archive.get(chunk, Level.HIGH)
+            assert blob == b"h%02d" % second * 10_000
+        gone = await archive.evicted(stored)
+        assert 12 < len(gone) < 24
+        assert stored[-1] not in gone
+        if policy in ("noeviction", "volatile-ttl"):
+            assert gone == stored[: len(gone)]  # the oldest first
+
+        await strike_evicted(archive, await archive.booked("door"))
+        booked = await archive.booked("door")
+        assert [b.chunk for b in booked if not b.low_bytes] == gone
+        there = sum(
+            [await client.strlen(key) async for key in client.scan_iter("*:?:*")]
+        )
+        assert sum(b.num_bytes for b in booked) == there
+
+
+async def test_a_server_that_can_evict_nothing_more_refuses_the_whole_chunk(
+    start_redis: Callable[..., Any],
+):
+    redis = start_redis("--maxmemory", "4mb", "--maxmemory-policy", "volatile-lru")
+    async with RedisArchive(redis.url, model=MODEL, low_ttl_s=HOUR_S) as archive:
+        stored = []
+        with contextlib.suppress(ArchiveFullError):
+            for second in range(50):
+                await archive.put(chunk_at(second), b"h" * 300_000, b"l" * 300_000)
+                stored.append(chunk_at(second))
+        assert 5 < len(stored) < 15
+        assert await archive.timeline("door") == stored
+        highs = await archive.get_many([(chunk, Level.HIGH) for chunk in stored])
+        assert highs == [b"h" * 300_000] * len(stored)
 
 
 async def test_a_refusal_of_a_large_blob_does_not_hold_up_the_loop(

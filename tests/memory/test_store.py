@@ -170,7 +170,7 @@ async def test_forgetting_clears_every_tier(
     blobs = await asyncio.to_thread(store._encode, old)
     await asyncio.to_thread(store.spool.append, old.memory.id, *blobs)
 
-    assert await store.forget("door", 2000) == 2
+    assert (await store.forget("door", 2000)).num_chunks == 2
     assert len(store.resident.chunks(["door"])) == 2
     assert await asyncio.to_thread(store.spool.pending) == []
     left = await store.watched("door", None, None)

@@ -1,0 +1,153 @@
+"""What the archive gives up when it holds more than it may.
+
+Pure: it is told what the book says, and tells what has to go. L-KV goes first, the
+oldest before all: its chunk stays, coarse. Only if that is not enough do chunks go
+whole, oldest first.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from memory.kv import ChunkId, Level
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Booked:
+    """What the archive's book says of one chunk.
+
+    Attributes:
+        end_ms: When the chunk ended; first, so that the oldest sorts first.
+        chunk: The chunk.
+        model: Fingerprint of the model that made it.
+        high_bytes: Size of its H-KV, 0 if there is none.
+        low_bytes: Size of its L-KV, 0 if there is none.
+    """
+
+    end_ms: int
+    chunk: ChunkId
+    model: str
+    high_bytes: int
+    low_bytes: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of both levels."""
+        return self.high_bytes + self.low_bytes
+
+    @classmethod
+    def read(
+        cls, camera: str, model: str, sizes: Mapping[bytes, bytes]
+    ) -> list["Booked"]:
+        """Read the book of a camera, oldest chunk first."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for field, size in sizes.items():
+            level, _, name = field.decode().partition(":")
+            found[name][level] = int(size)
+        booked = []
+        for name, levels in found.items():
+            chunk = ChunkId.parse(camera, name)
+            high, low = (levels.get(level.value, 0) for level in Level)
+            booked.append(cls(chunk.end_ms, chunk, model, high, low))
+        return sorted(booked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much the archive may hold; None is without bound.
+
+    Attributes:
+        before_ms: UTC in milliseconds; what ended by then goes whole.
+        total: Bytes of all cameras together.
+        per_camera: Bytes of each camera.
+    """
+
+    before_ms: int | None = None
+    total: int | None = None
+    per_camera: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """What has to go.
+
+    Attributes:
+        lows: Chunks that lose their L-KV.
+        chunks: Chunks that go whole.
+    """
+
+    lows: tuple[Booked, ...]
+    chunks: tuple[Booked, ...]
+
+    @property
+    def freed(self) -> "Freed":
+        """What that frees."""
+        num_bytes = sum(b.low_bytes for b in self.lows)
+        num_bytes += sum(b.num_bytes for b in self.chunks)
+        return Freed(len(self.lows), len(self.chunks), num_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What went from the archive.
+
+    Attributes:
+        num_lows: Chunks that lost their L-KV.
+        num_chunks: Chunks that went whole.
+        num_bytes: The bytes of both, by the book.
+    """
+
+    num_lows: int = 0
+    num_chunks: int = 0
+    num_bytes: int = 0
+
+    def __add__(self, other: "Freed") -> "Freed":
+        return Freed(
+            self.num_lows + other.num_lows,
+            self.num_chunks + other.num_chunks,
+            self.num_bytes + other.num_bytes,
+        )
+
+
+def plan_retirement(booked: Iterable[Booked], limits: Limits) -> Retirement:
+    """Choose what goes: what is too old, then of each camera, then of all together.
+
+    Args:
+        booked: Everything the archive holds, of any camera and model.
+        limits: What it may hold.
+    """
+    held = sorted(booked)
+    cameras: dict[str, list[Booked]] = defaultdict(list)
+    for each in held:
+        if limits.before_ms is None or each.end_ms > limits.before_ms:
+            cameras[each.chunk.camera].append(each)
+    fitting = [_fit(some, limits.per_camera) for some in cameras.values()]
+    left = {
+        (each.chunk, each.model): each
+        for each in _fit(sorted(chain(*fitting)), limits.total)
+    }
+    kept = [(each, left.get((each.chunk, each.model))) for each in held]
+    return Retirement(
+        lows=tuple(b for b, now in kept if now and b.low_bytes > now.low_bytes),
+        chunks=tuple(b for b, now in kept if now is None),
+    )
+
+
+def _fit(held: Sequence[Booked], max_bytes: int | None) -> list[Booked]:
+    """Give what is left of chunks, oldest first, so that it fits."""
+    if max_bytes is None:
+        return list(held)
+    over = sum(each.num_bytes for each in held) - max_bytes
+    left = []
+    for each in held:
+        if over > 0 and each.low_bytes:
+            over -= each.low_bytes
+            left.append(replace(each, low_bytes=0))
+        else:
+            left.append(each)
+    num_gone = 0
+    while over > 0:  # then no L-KV is left
+        over -= left[num_gone].high_bytes
+        num_gone += 1
+    return left[num_gone:]
