@@ -32,6 +32,7 @@ from ingest.source import CameraSource
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
 from memory.kv import KV
+from memory.ownership import owned
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
 from memory.resident import ResidentMemory
@@ -87,6 +88,7 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         ArchiveUnavailableError: The embedded archive can't be started.
     """
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(owned(config.data_dir))
         valkey, url = None, config.archive.url
         if config.archive.is_embedded:
             valkey = EmbeddedValkey(config.data_dir / "archive")

@@ -52,3 +52,4 @@ class Outage:
         except ArchiveUnavailableError as exc:
             self.begin(exc)
             raise
+        self.end()

@@ -88,7 +88,7 @@ def test_only_the_gpu_agent_asks_for_a_gpu(compose: dict[str, Any]) -> None:
 def test_redis_keeps_what_it_acknowledged(compose: dict[str, Any]) -> None:
     service = compose["services"]["redis"]
     config = (ROOT / "configs/redis.conf").read_text().splitlines()
-    assert "appendonly yes" in config
+    assert {"appendonly yes", "appendfsync always"} <= set(config)
     assert "maxmemory-policy noeviction" in config
     assert "dir /data" in config
     assert "/data" in mounts(service)
