@@ -15,6 +15,7 @@ def set_up_logging(level: str, style: Literal["auto", "text", "json"]) -> None:
         style = "text" if sys.stderr.isatty() else "json"
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setLevel(level.upper())  # also of loggers that have a level of their own
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
