@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.calibration.probe import Probe
 
-_COLOURS = (
+COLOURS = (
     "red",
     "green",
     "blue",
@@ -21,7 +21,7 @@ _COLOURS = (
     "orange",
     "purple",
 )
-_VEHICLES = (
+VEHICLES = (
     "car",
     "van",
     "truck",
@@ -31,7 +31,7 @@ _VEHICLES = (
     "tractor",
     "motorbike",
 )
-_PLACES = (
+PLACES = (
     "the harbour",
     "the north gate",
     "the car park",
@@ -148,9 +148,9 @@ def _write_chunk(
 ) -> str:
     minutes = _FROM_MINUTE + number
     person, thing = pair
-    colour, coat = dealer.choice(_COLOURS), dealer.choice(_COLOURS)
-    vehicle, place = dealer.choice(_VEHICLES), dealer.choice(_PLACES)
-    goal = dealer.choice(_PLACES)
+    colour, coat = dealer.choice(COLOURS), dealer.choice(COLOURS)
+    vehicle, place = dealer.choice(VEHICLES), dealer.choice(PLACES)
+    goal = dealer.choice(PLACES)
     told = [
         f"A {colour} {vehicle} with plate {plate} came from {place}.",
         f"A {person} with a {thing}, in a {coat} coat, was going to {goal}.",
