@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.archive_commands import app as archive_commands
 from agent.asker import ask as ask_agent
 from agent.asker import states
 from agent.command_line import (
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(archive_commands, name="archive")
 app.add_typer(model_commands)  # without a name: commands like any other
 Streamed = Annotated[bool, typer.Option("--stream", help="Show it as it comes.")]
 

@@ -45,7 +45,7 @@ class ArchiveConfig(Section):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
-        return _check_url(url, _ARCHIVE_SCHEMES)
+        return check_archive_url(url)
 
     @property
     def is_embedded(self) -> bool:
@@ -135,6 +135,15 @@ class MqttConfig(Section):
             max_question_bytes=self.max_question_bytes,
             default_deadline_s=self.default_deadline_s,
         )
+
+
+def check_archive_url(url: str) -> str:
+    """Give back the URL of an archive.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _check_url(url, _ARCHIVE_SCHEMES)
 
 
 def _check_url(url: str, schemes: tuple[str, ...]) -> str:

@@ -244,7 +244,7 @@ def _read_time(name: str, value: float | str | None) -> float | None:
         return None
     try:
         if isinstance(value, str):
-            value = _read_text_time(value)
+            value = read_moment(value)
     except (ValueError, OverflowError):
         value = -1.0
     if not 0 <= value <= _MAX_TIME_S:
@@ -253,7 +253,7 @@ def _read_time(name: str, value: float | str | None) -> float | None:
     return float(value)
 
 
-def _read_text_time(text: str) -> float:
+def read_moment(text: str) -> float:
     """Read Unix seconds, or ISO 8601; a command line has nothing but text."""
     try:
         return float(text)

@@ -12,18 +12,18 @@ from memory.kv import ChunkId, Level
 
 
 @dataclass(frozen=True, slots=True)
-class BlobKey:
-    """What a blob's key says.
+class KeyParts:
+    """What a key of a model's chunks says.
 
     Attributes:
-        chunk: The chunk.
-        level: Which level of it.
-        model: Fingerprint of the model that made it.
+        camera: Name of the camera.
+        model: Fingerprint of the model.
+        rest: `timeline`, `bytes`, or a blob's level and chunk as `entry` names it.
     """
 
-    chunk: ChunkId
-    level: Level
+    camera: str
     model: str
+    rest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,11 @@ class ArchiveKeys:
         """Give the camera of a key that `pattern` has found."""
         return key.removeprefix(f"{self.prefix}:{{").partition("}")[0]
 
-    def parse_blob(self, key: str) -> BlobKey | None:
-        """Give what a blob's key says, None for a key of another kind."""
-        form = rf"{re.escape(self.prefix)}:\{{(.+)\}}:([^:]+):([hl]):(\d+-\d+)"
-        found = re.fullmatch(form, key)
-        if found is None:
-            return None
-        camera, model, level, name = found.groups()
-        try:
-            return BlobKey(ChunkId.parse(camera, name), Level(level), model)
-        except ValueError:
-            return None
+    def parse(self, key: str) -> KeyParts | None:
+        """Give what a key of a model's chunks says, None for a key of another kind."""
+        form = r":\{(.+)\}:([^:]+):(timeline|bytes|[hl]:\d+-\d+)"
+        found = re.fullmatch(re.escape(self.prefix) + form, key)
+        return None if found is None else KeyParts(*found.groups())
 
     def _of(self, camera: str, model: str) -> str:
         return f"{self.prefix}:{{{camera}}}:{model}"

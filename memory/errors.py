@@ -7,7 +7,8 @@ MemoryStoreError
 ├── ArchiveInUseError         give up: another agent owns the data directory
 ├── ChunkNotFoundError        skip: the chunk or this level of it is not there
 ├── CorruptChunkError         skip: the blob does not prove itself
-└── ModelMismatchError        skip: the blob was made by another model
+├── ModelMismatchError        skip: the blob was made by another model
+└── DamagedFileError          give up: a file of exported chunks is not whole
 """
 
 from pathlib import Path
@@ -65,3 +66,11 @@ class ModelMismatchError(MemoryStoreError, ValueError):
     def __init__(self, expected: str, found: str) -> None:
         self.expected, self.found = expected, found
         super().__init__(f"blob of model {found}, expected {expected}")
+
+
+class DamagedFileError(MemoryStoreError, ValueError):
+    """Raised when a file of exported chunks is cut off, altered, or another kind."""
+
+    def __init__(self, path: Path, number: int, fault: str) -> None:
+        self.path, self.number, self.fault = path, number, fault
+        super().__init__(f"{path}, record {number}: {fault}")

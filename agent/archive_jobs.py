@@ -1,0 +1,184 @@
+"""What the archive commands do, free of how it is shown."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from memory.archive_check import Fault, check_chunk, find_chunks
+from memory.archive_file import ArchiveWriter, Record, count_records, read_records
+from memory.archive_upkeep import carry_out, strike_evicted
+from memory.errors import ChunkNotFoundError
+from memory.kv import ChunkId, Level
+from memory.redis_archive import RedisArchive
+from memory.retention import Booked, Freed, Limits, plan_retirement
+
+Tell = Callable[[int, int], None]
+"""Is told how much is done, of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which chunks a command is about.
+
+    Attributes:
+        cameras: Of these cameras; empty: of all.
+        models: Of models with these fingerprints; empty: of all.
+        start_ms: From this time on; None: from the first.
+        end_ms: Up to this time; None: to the last.
+    """
+
+    cameras: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+    async def among(self, archive: RedisArchive) -> list[tuple[str, str]]:
+        """Give each camera and model of the archive that it is about."""
+        return [
+            (camera, model)
+            for camera in await archive.cameras()
+            if not self.cameras or camera in self.cameras
+            for model in await archive.models(camera)
+            if not self.models or model in self.models
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verifying found.
+
+    Attributes:
+        num_chunks: Chunks looked at.
+        faults: What is wrong.
+    """
+
+    num_chunks: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What importing did.
+
+    Attributes:
+        num_chunks: Chunks that are in the archive now.
+        num_skipped: Chunks that were there.
+    """
+
+    num_chunks: int
+    num_skipped: int
+
+
+async def take_stock(archive: RedisArchive, scope: Scope) -> list[Booked]:
+    """Give every chunk of the scope by the book, those it does not know with 0 bytes.
+
+    Raises:
+        ArchiveUnavailableError: The archive does not answer.
+    """
+    found = []
+    for camera, model in await scope.among(archive):
+        own = archive.of_model(model)
+        booked = await strike_evicted(own, await own.booked(camera))
+        known = {each.chunk for each in booked}
+        missing = [c for c in await own.timeline(camera) if c not in known]
+        found += [*booked, *(Booked(c.end_ms, c, model, 0, 0) for c in missing)]
+    return found
+
+
+async def verify(archive: RedisArchive, tell: Tell, *, repair: bool) -> Verified:
+    """Read every blob and compare every record of it.
+
+    Raises:
+        ArchiveUnavailableError: The archive does not answer.
+    """
+    chunks = await find_chunks(archive)
+    faults: list[Fault] = []
+    for number, (model, chunk) in enumerate(chunks, start=1):
+        faults += await check_chunk(archive.of_model(model), chunk, repair=repair)
+        tell(number, len(chunks))
+    return Verified(len(chunks), tuple(faults))
+
+
+async def prune(
+    archive: RedisArchive,
+    scope: Scope,
+    limits: Limits,
+    is_wanted: Callable[[Freed], bool],
+) -> Freed:
+    """Bring the scope within limits, if that is wanted; give what goes.
+
+    Raises:
+        ArchiveUnavailableError: The archive does not answer.
+    """
+    plan = plan_retirement(await take_stock(archive, scope), limits)
+    if plan.freed != Freed() and is_wanted(plan.freed):
+        await carry_out(archive, plan)
+    return plan.freed
+
+
+async def export_chunks(
+    archive: RedisArchive, scope: Scope, path: Path, tell: Tell
+) -> int:
+    """Write the chunks of the scope to a file; give how many.
+
+    Raises:
+        ArchiveUnavailableError: The archive does not answer; then there is no file.
+        OSError: The file can't be written.
+    """
+    wanted = []
+    for camera, model in await scope.among(archive):
+        own = archive.of_model(model)
+        chunks = await own.timeline(camera, scope.start_ms, scope.end_ms)
+        wanted += [(own, chunk) for chunk in chunks]
+    writer = ArchiveWriter(path)
+    await asyncio.to_thread(writer.open)
+    try:
+        for number, (own, chunk) in enumerate(wanted, start=1):
+            record = await _load(own, chunk)
+            if record is not None:
+                await asyncio.to_thread(writer.write, record)
+            tell(number, len(wanted))
+        await asyncio.to_thread(writer.finish)
+    finally:
+        await asyncio.to_thread(writer.close)
+    return writer.count
+
+
+async def _load(archive: RedisArchive, chunk: ChunkId) -> Record | None:
+    """Give what there is of a chunk; None if it has gone meanwhile."""
+    try:
+        high = await archive.get(chunk, Level.HIGH)
+    except ChunkNotFoundError:
+        return None
+    low: bytes | None = None
+    with suppress(ChunkNotFoundError):
+        low = await archive.get(chunk, Level.LOW)
+    return Record(archive.model, chunk, high, low)
+
+
+async def import_chunks(archive: RedisArchive, path: Path, tell: Tell) -> Imported:
+    """Store a file's chunks, apart from those that are there.
+
+    The whole file is read first, so that a damaged one changes nothing.
+
+    Raises:
+        DamagedFileError: The file is damaged.
+        ArchiveUnavailableError: The archive does not answer; what is stored by then is
+            skipped the next time.
+        ArchiveFullError: It takes no more; likewise.
+        OSError: The file can't be read.
+    """
+    total = await asyncio.to_thread(count_records, path)
+    records = read_records(path)
+    num_skipped = 0
+    for number in range(1, total + 1):
+        record = await asyncio.to_thread(next, records)
+        own = archive.of_model(record.model)
+        if await own.keeps(record.chunk):
+            num_skipped += 1
+        else:
+            await own.put(record.chunk, record.high, record.low)
+        tell(number, total)
+    return Imported(total - num_skipped, num_skipped)

@@ -1,0 +1,122 @@
+"""A file of exported chunks comes back as it was, or not at all."""
+
+import zlib
+from pathlib import Path
+
+import msgpack
+import pytest
+from archived import MODEL, chunk_at
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.archive_file import ArchiveWriter, Record, count_records, read_records
+from memory.errors import DamagedFileError
+
+
+def write(path: Path, records: list[Record]) -> None:
+    writer = ArchiveWriter(path)
+    writer.open()
+    try:
+        for record in records:
+            writer.write(record)
+        writer.finish()
+    finally:
+        writer.close()
+
+
+def record(second: int, low: bytes | None = b"low") -> Record:
+    return Record(MODEL, chunk_at(second), b"high" * second, low)
+
+
+def facts(each: Record) -> tuple[object, ...]:
+    return each.model, each.chunk, each.high, each.low
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chunks"
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_what_was_written_comes_back(path: Path, count: int) -> None:
+    records = [record(s, b"l" * s if s % 2 else None) for s in range(count)]
+    write(path, records)
+    assert list(map(facts, read_records(path))) == list(map(facts, records))
+    assert count_records(path) == count
+    assert [file.name for file in path.parent.iterdir()] == ["chunks"]
+
+
+def test_an_unfinished_file_is_not_there(path: Path) -> None:
+    path.write_bytes(b"the last one")
+    writer = ArchiveWriter(path)
+    writer.open()
+    writer.write(record(1))
+    assert path.read_bytes() == b"the last one"
+    writer.close()
+    assert [file.name for file in path.parent.iterdir()] == ["chunks"]
+    assert path.read_bytes() == b"the last one"
+
+
+def test_every_altered_byte_and_every_cut_is_found(path: Path) -> None:
+    write(path, [record(s) for s in range(3)])
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DamagedFileError):
+            count_records(path)
+        path.write_bytes(whole[:place])
+        with pytest.raises(DamagedFileError):
+            count_records(path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(DamagedFileError, match="behind the end"):
+        count_records(path)
+
+
+def test_the_damaged_record_is_named_by_its_number(path: Path) -> None:
+    write(path, [record(s) for s in range(1, 6)])
+    content = path.read_bytes()
+    place = content.index(b"high" * 4)
+    path.write_bytes(content[:place] + b"x" + content[place + 1 :])
+    with pytest.raises(DamagedFileError, match="record 4: checksum") as caught:
+        count_records(path)
+    assert caught.value.number == 4
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"camera": "a}:b"},
+        {"camera": ""},
+        {"model": "x:timeline"},
+        {"model": 5},
+        {"chunk": "1-2-3"},
+        {"chunk": "0000000000000-0000009999999"},
+        {"high": "text"},
+        {"high": None},
+        {"low": 5},
+    ],
+)
+def test_a_record_that_is_no_chunk_is_refused(
+    path: Path, changes: dict[str, object]
+) -> None:
+    chunk = {"camera": "door", "model": MODEL, "chunk": chunk_at(1).name}
+    body = msgpack.packb(chunk | {"high": b"high", "low": None} | changes)
+    length = len(body).to_bytes(4, "little")
+    checksum = zlib.crc32(body, zlib.crc32(length)).to_bytes(4, "little")
+    path.write_bytes(b"LONGWEX1" + length + checksum + body)
+    with pytest.raises(DamagedFileError, match=r"record 1: (?!cut off)"):
+        count_records(path)
+
+
+@given(st.binary(max_size=80))
+def test_anything_else_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("file") / "f"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        count_records(path)
+    path.write_bytes(b"LONGWEX1" + content)
+    with pytest.raises(DamagedFileError):
+        count_records(path)
