@@ -103,13 +103,13 @@ async def _judge(url: str, writer: Writer) -> dict[str, int]:
 
     A chunk that was stored and killed before it was reported is no fault.
     """
-    reported = sorted(writer.archived | writer.spooled)
+    numbers = writer.archived | writer.spooled
+    reported = {id_of(number) for number in numbers}
     async with open_store(url, writer.spool) as store:
         await _until_loaded(store)
         waiting = set(await asyncio.to_thread(store.spool.pending))
         kept = waiting | set(await store.archive.timeline(CAMERA))
-        broken = await _broken(store, [n for n in reported if id_of(n) in kept])
-        lost = [n for n in reported if id_of(n) not in kept]
+        broken = await _broken(store, sorted(n for n in numbers if id_of(n) in kept))
         await replay(store.spool, store.archive, Outage(), Witnesses())
         after = await store.archive.timeline(CAMERA)
         blobs = await _count_blobs(url)
@@ -117,12 +117,10 @@ async def _judge(url: str, writer: Writer) -> dict[str, int]:
         "reported": len(reported),
         "straight_into_the_archive": len(writer.archived),
         "waiting_in_the_spool_at_the_end": len(waiting),
-        "stored_but_not_reported": len(set(after) - {id_of(n) for n in reported}),
-        "lost": len(lost),
+        "stored_but_not_reported": len(set(after) - reported),
+        "lost": len(reported - kept),
         "broken": broken,
-        "lost_by_the_replay": len(
-            {id_of(n) for n in reported} - set(after) - set(lost)
-        ),
+        "lost_by_the_replay": len((reported & kept) - set(after)),
         "twice": len(after) - len(set(after)),
         "out_of_order": sum(a >= b for a, b in pairwise(after)),
         "blobs_without_a_chunk": blobs - 2 * len(after),
