@@ -58,7 +58,7 @@ def soak(folder: Path, rounds: int, fsync: str, seed: int) -> dict[str, Any]:
             kills = _kill(redis, writer, rounds, random.Random(seed))
         finally:
             writer.kill()
-        verdict = asyncio.run(_judge(redis.url, writer))
+        verdict = asyncio.run(judge(redis.url, writer))
     finally:
         redis.kill()
     return {
@@ -98,7 +98,7 @@ def _name(victim: Redis | Writer) -> str:
     return type(victim).__name__.lower()
 
 
-async def _judge(url: str, writer: Writer) -> dict[str, int]:
+async def judge(url: str, writer: Writer) -> dict[str, int]:
     """Count what is wrong with what was reported; all but the first four must be 0.
 
     A chunk that was stored and killed before it was reported is no fault.
