@@ -1,9 +1,10 @@
 """Write the tables of README and docs from the results: a figure is never typed.
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
-`benchmarks/results/`: `path.json`, `change.json`, `decode.json`, or an `accuracy*.json`
-there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to `-2700` of longer
-streams, `-summary` of weights that were trained to summarise.
+`benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`, or an
+`accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to
+`-2700` of longer streams, `-summary` of weights that were trained to summarise,
+`-float32` to `-int4` of KV written in so many bits.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 from benchmarks.accuracy_table import accuracy_table
 from benchmarks.model_tables import change_table, decode_table
+from benchmarks.numbers_table import WAYS, numbers_table, written_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -58,6 +60,17 @@ def write_accuracy(result: dict[str, Any]) -> str:
     return accuracy_table(result, now)
 
 
+def write_numbers(result: dict[str, Any]) -> str:
+    """Give the table of numbers in fewer bits, of all those that were run."""
+    paths = {way: RESULTS / f"accuracy-{way}.json" for way in WAYS}
+    results = {
+        way: json.loads(path.read_text())
+        for way, path in paths.items()
+        if path.exists()
+    }
+    return numbers_table(results, max(result["top_k"]))
+
+
 def fill(text: str, name: str, table: str) -> str:
     """Replace what stands between a page's markers of a table.
 
@@ -83,6 +96,8 @@ def main() -> None:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "path": ("README.md", path_table),
     "accuracy": ("docs/accuracy.md", write_accuracy),
+    "accuracy-int4": ("docs/accuracy.md", write_numbers),
+    "written": ("docs/accuracy.md", written_table),
     "change": ("docs/models.md", change_table),
     "decode": ("docs/models.md", decode_table),
     **{
