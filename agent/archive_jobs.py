@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memory.archive_check import Fault, check_chunk, find_chunks
 from memory.archive_file import ArchiveWriter, Record, count_records, read_records
-from memory.archive_upkeep import carry_out, strike_evicted
+from memory.archive_upkeep import carry_out
 from memory.errors import ChunkNotFoundError
 from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
@@ -72,18 +72,22 @@ class Imported:
 
 
 async def take_stock(archive: RedisArchive, scope: Scope) -> list[Booked]:
-    """Give every chunk of the scope by the book, those it does not know with 0 bytes.
+    """Give every chunk of the scope by the book, and change nothing.
+
+    What the book does not know has 0 bytes, and so has L-KV that the server evicted.
 
     Raises:
         ArchiveUnavailableError: The archive does not answer.
     """
-    found = []
+    found: list[Booked] = []
     for camera, model in await scope.among(archive):
         own = archive.of_model(model)
-        booked = await strike_evicted(own, await own.booked(camera))
-        known = {each.chunk for each in booked}
-        missing = [c for c in await own.timeline(camera) if c not in known]
-        found += [*booked, *(Booked(c.end_ms, c, model, 0, 0) for c in missing)]
+        booked = {each.chunk: each for each in await own.booked(camera)}
+        for chunk in await own.evicted([c for c, b in booked.items() if b.low_bytes]):
+            booked[chunk] = replace(booked[chunk], low_bytes=0)
+        for chunk in await own.timeline(camera):
+            booked.setdefault(chunk, Booked(chunk.end_ms, chunk, model, 0, 0))
+        found += booked.values()
     return found
 
 

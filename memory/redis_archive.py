@@ -212,6 +212,11 @@ class RedisArchive:
         sizes = await self.redis.read_hash(self.keys.book(camera, self.model))
         return await asyncio.to_thread(Booked.read, camera, self.model, sizes)
 
+    async def size(self, camera: str) -> int:
+        """Give back the bytes of a camera's chunks, by the book."""
+        async with self.redis.turn() as client:
+            return sum(map(int, await client.hvals(self.keys.book(camera, self.model))))
+
     async def evicted(self, chunks: Sequence[ChunkId]) -> list[ChunkId]:
         """Give back those of a camera's chunks whose L-KV is not there."""
         gone: list[ChunkId] = []

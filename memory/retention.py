@@ -67,6 +67,20 @@ class Limits:
     total: int | None = None
     per_camera: int | None = None
 
+    def hold(self, sizes: Sequence[int]) -> bool:
+        """Tell whether the bytes of each camera are within the limits."""
+        return (self.total is None or sum(sizes) <= self.total) and (
+            self.per_camera is None or max(sizes, default=0) <= self.per_camera
+        )
+
+    def tightened(self) -> "Limits":
+        """Give limits of two hundredths fewer bytes."""
+        total, per_camera = (
+            None if each is None else each - each // 50
+            for each in (self.total, self.per_camera)
+        )
+        return replace(self, total=total, per_camera=per_camera)
+
 
 @dataclass(frozen=True, slots=True)
 class Retirement:

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 START_S = 10.0
 NEEDED_COMMANDS = [
     *("+ping", "+multi", "+exec", "+discard", "+scan", "+exists", "+unlink"),
-    *("+get", "+set", "+hset", "+hmget", "+hdel", "+hscan", "+sadd"),
+    *("+get", "+set", "+hset", "+hmget", "+hdel", "+hscan", "+hvals", "+sadd"),
     *("+smembers", "+sismember", "+zadd", "+zrem", "+zscore", "+zrangebyscore"),
 ]
 

@@ -67,6 +67,17 @@ def test_what_is_too_old_goes_whole_whatever_the_bytes() -> None:
     assert plan.freed == Freed(1, 2, 320)
 
 
+def test_limits_hold_up_to_the_last_byte() -> None:
+    limits = Limits(total=100, per_camera=60)
+    assert limits.hold([])
+    assert limits.hold([60, 40])
+    assert not limits.hold([61])
+    assert not limits.hold([60, 41])
+    assert Limits().hold([1 << 50])
+    assert limits.tightened() == Limits(total=98, per_camera=59)
+    assert Limits().tightened() == Limits()
+
+
 def test_chunks_of_two_models_are_told_apart() -> None:
     held = [booked(0), booked(0, model="other"), booked(1)]
     plan = plan_retirement(held, Limits(total=300))
