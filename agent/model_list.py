@@ -43,8 +43,8 @@ def watching_of(camera: CameraConfig | None, memory: MemoryConfig) -> Watching:
     """
     camera = camera or CameraConfig(address="camera.mp4")
     size = (round(camera.max_side * 9 / 16), camera.max_side)
-    factors = (memory.high_factor, memory.low_factor)
-    return Watching(camera.fps, camera.chunk_frames, size, *factors)
+    kept = (memory.high_factor, memory.low_factor, memory.low_numbers)
+    return Watching(camera.fps, camera.chunk_frames, size, *kept)
 
 
 def list_models(
@@ -109,10 +109,12 @@ def show_models(rows: Sequence[Row], watching: Watching) -> Group:
 def _caption(rows: Sequence[Row], watching: Watching) -> str:
     height, width = watching.frame_size
     dtypes = sorted({row.facts.dtype for row in rows if row.facts})
+    numbers = watching.low_numbers
+    archived = "" if numbers == "model" else f", L-KV archived as {numbers}"
     return (
         f"One camera of {width}x{height}, {watching.fps:g} a second in chunks of"
-        f" {watching.chunk_frames}. Keys and values in {' or '.join(dtypes)}, those of"
-        " time stamps included; index keys and headers come on top."
+        f" {watching.chunk_frames}. Keys and values in {' or '.join(dtypes)}{archived},"
+        " those of time stamps included; index keys and headers come on top."
     )
 
 

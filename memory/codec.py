@@ -18,6 +18,7 @@ from memory.blob import DTYPES, dtype_name, read_blob, write_blob
 from memory.errors import CorruptChunkError, ModelMismatchError
 from memory.kv import KV, ChunkId, ChunkMemory, Level
 from memory.quantisation import (
+    GROUP_TOKENS,
     Quantised,
     dequantise_by_channel,
     dequantise_by_token,
@@ -130,6 +131,24 @@ def decode_low(
         kv = _read_kv(tensors, header, device)
     _check_model(header, model)
     return kv
+
+
+def kv_bytes(shape: tuple[int, int, int, int], numbers: str, itemsize: int) -> int:
+    """Give the bytes that keys and values take in a blob.
+
+    Args:
+        shape: Of either, (L, H, S, D).
+        numbers: One of `NUMBERS`.
+        itemsize: Bytes of a number in the dtype they have.
+    """
+    layers, heads, tokens, size = shape
+    count = layers * heads * tokens * size
+    if numbers not in _BITS:
+        width = itemsize if numbers == "model" else DTYPES[numbers].itemsize
+        return 2 * count * width
+    groups = -(-tokens // GROUP_TOKENS)
+    scales = layers * heads * (groups * size + tokens)  # of keys, of values
+    return 2 * count * _BITS[numbers] // 8 + 4 * scales  # two float16 each
 
 
 def _identity(chunk: ChunkId, level: Level) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from agent.vlm import builtin
 from agent.vlm.families import family_of
 from agent.vlm.loading import ModelSettings, place_of
 from agent.vlm.text_shape import text_config
+from memory.codec import kv_bytes
 from memory.compression.bilevel import LevelSettings
 
 # Repositories of each family that are known to be of the supported class, by name only:
@@ -54,6 +55,7 @@ class Watching:
         frame_size: Height and width of a frame, pixels.
         high_factor: Tokens in / tokens kept, in H-KV.
         low_factor: The same in L-KV.
+        low_numbers: What L-KV is archived as (`memory.codec.NUMBERS`).
     """
 
     fps: float
@@ -61,6 +63,7 @@ class Watching:
     frame_size: tuple[int, int]
     high_factor: float
     low_factor: float
+    low_numbers: str = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,9 @@ class ModelFacts:
         token_bytes: Keys and values of one token, all layers.
         frame_tokens: Visual tokens per frame.
         chunk_tokens: Tokens of a chunk, time stamps and markers included.
-        high_gb_per_hour: KV of H-KV that an hour of one camera leaves, 10^9 bytes.
-        low_gb_per_hour: The same of L-KV.
+        high_gb_per_hour: KV of H-KV that an hour of one camera leaves on the device,
+            10^9 bytes.
+        low_gb_per_hour: The same of L-KV in the archive.
     """
 
     name: str
@@ -116,14 +120,15 @@ def _describe(settings: ModelSettings, watching: Watching) -> ModelFacts:
     times_s = np.arange(watching.chunk_frames) / watching.fps
     layout = family.lay_out(times_s, grid, config, repository.tokenizer())
     num_tokens = len(layout.token_ids)
-    sizes = text.num_hidden_layers * text.num_key_value_heads * text.head_dim
-    token_bytes = 2 * sizes * dtype.itemsize  # K and V
+    heads = (text.num_hidden_layers, text.num_key_value_heads)
+    token_bytes = kv_bytes((*heads, 1, text.head_dim), "model", dtype.itemsize)
     chunks_per_hour = 3600 * watching.fps / watching.chunk_frames
 
-    def gb_per_hour(factor: float) -> float:
+    def gb_per_hour(factor: float, numbers: str) -> float:
         level = LevelSettings("novelty", factor)  # how many are kept is the same in all
         kept = level.num_keep(num_tokens, len(layout.pinned_tokens))
-        return kept * token_bytes * chunks_per_hour / 1e9
+        chunk = kv_bytes((*heads, kept, text.head_dim), numbers, dtype.itemsize)
+        return chunk * chunks_per_hour / 1e9
 
     return ModelFacts(
         settings.name,
@@ -134,6 +139,6 @@ def _describe(settings: ModelSettings, watching: Watching) -> ModelFacts:
         token_bytes,
         len(layout.visual_tokens) / watching.chunk_frames,
         num_tokens,
-        gb_per_hour(watching.high_factor),
-        gb_per_hour(watching.low_factor),
+        gb_per_hour(watching.high_factor, "model"),
+        gb_per_hour(watching.low_factor, watching.low_numbers),
     )

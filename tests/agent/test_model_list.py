@@ -83,6 +83,20 @@ def test_llava_onevision_costs_what_rekv_published(
     assert gib_per_hour == pytest.approx(published, rel=0.02)
 
 
+def test_an_archive_of_fewer_bits_costs_less_and_the_device_the_same() -> None:
+    settings = replace(CPU, name="builtin")
+    found = {
+        numbers: describe_model(settings, replace(WATCHING, low_numbers=numbers))
+        for numbers in ("model", "bfloat16", "int8", "int4")
+    }
+    low = [facts.low_gb_per_hour for facts in found.values()]
+    assert low[0] == 2 * low[1]  # float32 on a CPU
+    assert low == sorted(low, reverse=True)
+    assert 2 < low[0] / low[2] < 4
+    assert 4 < low[0] / low[3] < 8
+    assert len({facts.high_gb_per_hour for facts in found.values()}) == 1
+
+
 def test_all_that_are_known_are_listed_without_a_network() -> None:
     rows = list_models([], replace(CPU, cache_folder=Path("/nowhere")), WATCHING)
     assert [row.name for row in rows[1:]] == [n for kind in KNOWN for n in KNOWN[kind]]

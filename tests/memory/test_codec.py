@@ -15,6 +15,7 @@ from memory.codec import (
     decode_low,
     encode_high,
     encode_low,
+    kv_bytes,
 )
 from memory.errors import CorruptChunkError, ModelMismatchError
 from memory.kv import KV, ChunkId, ChunkMemory
@@ -117,6 +118,17 @@ def test_fewer_bits_are_fewer_bytes():
     assert sizes[0] / sizes[1] == pytest.approx(2, rel=0.05)
     assert sizes[1] / sizes[2] == pytest.approx(2 / 1.1, rel=0.05)
     assert sizes[1] / sizes[3] == pytest.approx(2 / 0.6, rel=0.05)
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_the_bytes_of_kv_can_be_told_beforehand(numbers: str):
+    kv = random_kv(layers=3, heads=2, tokens=75, size=8)
+    made = Compression("pooling", 2, numbers)
+    blob = encode_low(CHUNK, kv, made, MODEL)
+    length = int.from_bytes(blob[8:12], "little")
+    entries = msgpack.unpackb(blob[16 : 16 + length])["tensors"]
+    found = sum(e["length"] for e in entries if e["name"] != "positions")
+    assert kv_bytes((3, 2, 75, 8), numbers, itemsize=2) == found
 
 
 def test_positions_that_are_the_same_in_all_layers_are_written_once():
