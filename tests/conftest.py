@@ -6,6 +6,7 @@ that socket and, where a test needs it, one port of the loopback device.
 """
 
 import asyncio
+import logging
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -38,6 +39,14 @@ def loop_guard() -> Iterator[BlockBuster]:
     """Fail a test in which our code blocks the event loop."""
     with blockbuster_ctx(["agent", "ingest", "memory"]) as guard:
         yield guard
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Undo what a command that ran in this process set for its log lines."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -92,7 +92,10 @@ async def test_a_server_with_little_memory_takes_the_newest_and_keeps_all_high_k
     start_redis: Callable[..., Any], policy: str
 ):
     """Whatever the policy: what makes room is L-KV, and the book can be put right."""
-    redis = start_redis("--maxmemory", "8mb", "--maxmemory-policy", policy)
+    redis = start_redis(
+        *("--maxmemory", "8mb", "--maxmemory-policy", policy),
+        *("--maxmemory-samples", "64"),  # all keys: else the oldest of 5 by chance goes
+    )
     opened = RedisArchive(redis.url, model=MODEL, low_ttl_s=HOUR_S)
     async with opened as archive, Redis.from_url(redis.url) as client:
         stored = []
