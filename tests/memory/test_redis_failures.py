@@ -73,12 +73,15 @@ async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., 
         RedisArchive(redis.url, model=MODEL) as archive,
         Redis.from_url(redis.url) as client,
     ):
-        stored = 0
-        with contextlib.suppress(ArchiveFullError):
-            for stored in range(50):
+        stored = refused = 0
+        while refused < 3:  # near its bound a server refuses, and then takes one more
+            try:
                 await archive.put(chunk_at(stored), high, low)
-        with pytest.raises(ArchiveFullError):
-            await archive.put(chunk_at(stored), high, low)
+            except ArchiveFullError:
+                refused += 1
+            else:
+                stored += 1
+            assert stored < 50
         assert len(await archive.timeline("door")) == stored
         assert await client.dbsize() == 3 + 2 * stored
 
