@@ -249,7 +249,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--logs", type=numbers, default=numbers("100-105"))
+    parser.add_argument("--logs", type=numbers, default=numbers("100-103"))
     parser.add_argument("--threads", type=at_least(1), default=1)
     parser.add_argument("--json", type=Path, help="where to write the rows")
     asked = parser.parse_args()
