@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from agent.doctor.finding import Finding, Verdict, judged
 from agent.doctor.footage import Footage
-from agent.vlm.library_frames import (
-    library_frames,
+from agent.vlm.processor_frames import (
+    processor_frames,
     load_image_processor,
     our_frames,
 )
@@ -37,7 +37,7 @@ def check_frames(
     cuts = _cuts(footage)
     for frames in cuts:
         ours = our_frames(model, frames)
-        theirs = library_frames(processor, model, frames)
+        theirs = processor_frames(processor, model, frames)
         height, width = frames.shape[1:3]
         if ours.shape != theirs.shape:
             shapes = f"{tuple(ours.shape)}, the processor's {tuple(theirs.shape)}"

@@ -59,7 +59,7 @@ def our_frames(model: VisionLanguageModel, frames: NDArray[np.uint8]) -> Tensor:
     return square(frames, model.patches)
 
 
-def library_frames(
+def processor_frames(
     processor: Any, model: VisionLanguageModel, frames: NDArray[np.uint8]
 ) -> Tensor:
     """Have frames prepared by `processor`; otherwise as `our_frames`.
