@@ -10,6 +10,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from agent.archive_jobs import Verified
+from agent.screen import show_size
 from memory.retention import Booked, Freed
 
 _HOUR_MS = 3_600_000
@@ -128,16 +129,6 @@ def show_freed(freed: Freed) -> str:
 def stock_json(rows: Sequence[Stock]) -> list[dict[str, Any]]:
     """Give the rows as data."""
     return [asdict(row) for row in rows]
-
-
-def show_size(num_bytes: int) -> str:
-    """Write a number of bytes for a person."""
-    size, unit = float(num_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the last one is read
-        if size < 1000:
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def _iso(time_ms: int) -> str:

@@ -99,7 +99,7 @@ def doctor(  # noqa: PLR0913  # a command has many options
 
 
 @app.command()
-def calibrate(  # noqa: PLR0913, PLR0917  # likewise
+def calibrate(  # noqa: PLR0913, PLR0917  # a command has many options
     model: Annotated[
         str, typer.Option(help="builtin, a folder, or a hub repository.")
     ] = "builtin",

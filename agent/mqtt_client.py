@@ -211,7 +211,8 @@ class Dialer:
         client.tls = settings if url.scheme == "mqtts" else None
         if is_unix:
             paho, dial = client._client, functools.partial(open_unix_socket, url.path)
-            # Its own leaves the socket open, and no setting takes another's place.
+            # Assigned to a method, as paho has no setting for it; its own leaves the
+            # socket open.
             paho._create_unix_socket_connection = dial  # type: ignore[method-assign]
         return client
 

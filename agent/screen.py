@@ -34,7 +34,7 @@ def camera_table(cameras: Mapping[str, Mapping[str, Any]]) -> Table:
             f"{state['tokens_in']:,}",
             f"{state['tokens_h']:,}",
             f"{state['tokens_l']:,}",
-            _size(state["bytes_h"] + state["bytes_l"]),
+            show_size(state["bytes_h"] + state["bytes_l"]),
             f"{state['dropped']:,}",
         )
         if state["error"]:
@@ -80,10 +80,9 @@ def show_delta(console: Console, delta: Delta) -> None:
     console.print(delta.text, end="", markup=False, highlight=False, soft_wrap=True)
 
 
-def _size(num_bytes: int) -> str:
-    size = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+def show_size(num_bytes: int) -> str:
+    """Write a number of bytes for a person."""
+    if num_bytes < 1000:
+        return f"{num_bytes} B"
+    power = min((len(str(num_bytes)) - 1) // 3, 4)
+    return f"{num_bytes / 1000**power:.1f} {'kMGT'[power - 1]}B"

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from agent.doctor.finding import Finding, Verdict, judged
 from agent.doctor.footage import Footage
-from agent.vlm.processor_frames import (
-    processor_frames,
-    load_image_processor,
-    our_frames,
-)
 from agent.vlm.loading import ModelSettings
 from agent.vlm.model import VisionLanguageModel
+from agent.vlm.processor_frames import (
+    load_image_processor,
+    our_frames,
+    processor_frames,
+)
 from agent.vlm.prompt import SYSTEM
 
 FRAMES, TOKENS = "frames", "special tokens"

@@ -15,7 +15,7 @@ class _Layer(DynamicLayer):
     """One layer of a batch of mixed caches; appends in place."""
 
     def __init__(self, keys: Tensor, values: Tensor, num_tokens: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # untyped there
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers: untyped
         self._keys, self._values = keys, values  # (B, H, capacity, D)
         self.dtype, self.device = keys.dtype, keys.device
         self._show(num_tokens)

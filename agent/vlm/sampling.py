@@ -60,8 +60,8 @@ def choose_by(sampling: Sampling, device: torch.device) -> Callable[[Tensor], in
     no_ids = torch.empty(1, 0, dtype=torch.long, device=device)
 
     def draw(logits: Tensor) -> int:
-        # Any tensors will do; the library writes their type as Long- and FloatTensor.
-        warped = warp(no_ids, logits[None])  # type: ignore[arg-type]  # (1, vocabulary)
+        row = logits[None]  # (1, vocabulary)
+        warped = warp(no_ids, row)  # type: ignore[arg-type]  # asks for Long, FloatTensor
         shares = warped.softmax(dim=-1)  # (1, vocabulary)
         return int(torch.multinomial(shares, 1, generator=chance))
 

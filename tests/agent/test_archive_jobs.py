@@ -15,7 +15,8 @@ from agent.archive_jobs import (
     prune,
     take_stock,
 )
-from agent.archive_report import Stock, show_size, stock_of
+from agent.archive_report import Stock, stock_of
+from agent.screen import show_size
 from memory.errors import DamagedFileError
 from memory.kv import Level
 from memory.redis_archive import RedisArchive
@@ -148,7 +149,7 @@ async def test_a_damaged_file_changes_nothing(
 
 @pytest.mark.parametrize(
     ("num_bytes", "shown"),
-    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e13, "25.0 TB")],
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (25_000_000_000_000, "25.0 TB")],
 )
 def test_sizes_read_well(num_bytes: int, shown: str) -> None:
     assert show_size(num_bytes) == shown
