@@ -19,11 +19,13 @@ from agent.stopwatch import Stopwatch
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import Priority
 from ingest.source import CameraSource
+from memory.descent import Reach
 from memory.errors import ArchiveUnavailableError
-from memory.kv import ChunkId, ChunkMemory, Level
+from memory.kv import Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
-from memory.relevance import score_chunks
-from memory.store import Found, MemoryStore, Recollection, Watched
+from memory.recollection import Recollection
+from memory.relevant import Relevance
+from memory.store import MemoryStore, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,9 @@ class Answerer:
 
     async def _answer(self, question: Question, progress: Progress) -> Answer:
         watch = Stopwatch()
-        watched, found = await self._look_up(question)
+        cameras = question.cameras or tuple(sorted(self.sources))
+        times = _in_ms(question.start_s), _in_ms(question.end_s)
+        watched = {name: self.store.watched(name, *times) for name in cameras}
         coverage = self._coverage(question, watched)
         answer = Answer(
             question.id,
@@ -93,21 +97,23 @@ class Answerer:
             coverage=coverage,
             model=self.model.name,
         )
-        is_whole = found.is_whole and all(w.is_whole for w in watched.values())
-        if not found.memories:
+        reach = await self.store.reach(cameras, times, self.limits.context_tokens)
+        is_whole = reach.is_whole and self.store.loading.is_done
+        is_whole = is_whole and all(each.is_whole for each in watched.values())
+        if not reach.nodes:
             if coverage.watched or not is_whole:
                 raise ArchiveUnavailableError("what was watched then can't be read now")
             return answer
         watch.lap("coverage")
-        scores = await self.decoding.thread.run(
-            Priority.QUESTION,
-            partial(self._score, question.text, found.memories, progress),
+        queries = await self.decoding.thread.run(
+            Priority.QUESTION, partial(self._queries, question.text, progress)
         )
+        relevance = await self.store.relevance(queries, cameras, *times)
         watch.lap("relevance")
-        read = partial(self._read, answer, found.memories, scores, watch, progress)
+        read = partial(self._read, answer, reach, relevance, watch, progress)
         top_k = question.top_k or self.limits.top_k
         with contextlib.suppress(torch.OutOfMemoryError):
-            away = None if is_whole else "archive_unavailable"
+            away = None if is_whole else self._why()
             return _degraded(await read(top_k), away)
         logger.warning("out of GPU memory, reading %d chunks fine", top_k // 2)
         return _degraded(await read(top_k // 2), "top_k_reduced")
@@ -115,19 +121,23 @@ class Answerer:
     async def _read(
         self,
         answer: Answer,
-        memories: Sequence[ChunkMemory],
-        scores: Sequence[float],
+        reach: Reach,
+        relevance: Relevance,
         watch: Stopwatch,
         progress: Progress,
         top_k: int,
     ) -> Answer:
         """Recall chunks, decode over them, and complete the answer."""
+        best = relevance.best(top_k)
+        opened = await self.store.descend(reach.nodes, best)
+        watch.lap("descent")
+        scores = relevance.of_nodes(opened.nodes)
         candidates = [
-            Candidate(m.id, m.high.num_tokens, m.low_tokens, score)
-            for m, score in zip(memories, scores, strict=True)
+            Candidate(node.id, node.high.num_tokens, node.low_tokens, score)
+            for node, score in zip(opened.nodes, scores, strict=True)
         ]
         plan = plan_recall(candidates, replace(self.limits, top_k=top_k))
-        recalled = await self.store.recall(plan, memories)
+        recalled = await self.store.recall(plan, opened.nodes)
         watch.lap("fetch")
         job = Job(answer.question, recalled.runs, watch, progress)
         decoded = await self.decoding.submit(job)
@@ -146,12 +156,12 @@ class Answerer:
                 "answer": decoded.num_tokens,
             },
         )
+        if not opened.is_whole:
+            whole = _degraded(whole, "archive_unavailable")
         return _degraded(whole, None if recalled.readings else "context_full")
 
-    def _score(
-        self, text: str, memories: Sequence[ChunkMemory], progress: Progress
-    ) -> list[float]:
-        """Score chunks; runs on the model thread."""
+    def _queries(self, text: str, progress: Progress) -> torch.Tensor:
+        """Give the question's queries in the index heads; on the model thread."""
         words = len(self.model.tokenize(self.model.plain(text)))
         if not self.model.plain(text).strip() or not words:
             raise InvalidQuestionError("empty", "the question has no words")
@@ -159,36 +169,13 @@ class Answerer:
             reason = f"{words} tokens, at most {MAX_QUESTION_TOKENS} are allowed"
             raise InvalidQuestionError("too_long", reason)
         if progress.is_over():
-            return [0.0] * len(memories)
-        queries = self.model.question_queries(text, self.decoding.sink)
-        scores: list[float] = score_chunks(queries, memories, self.model.heads).tolist()
-        return scores
+            return torch.empty(0)  # nobody waits for it
+        return self.model.question_queries(text, self.decoding.sink)
 
-    async def _look_up(self, question: Question) -> tuple[dict[str, Watched], Found]:
-        """Give what was watched of the time asked about, and what can be read of it.
-
-        Without a time that is what is resident; older chunks need to be asked for. It
-        is not the whole while memory waits for the archive to be rebuilt.
-        """
-        cameras = question.cameras or tuple(sorted(self.sources))
-        resident = self.store.resident.chunks(cameras)
-        if resident and question.start_s is None and question.end_s is None:
-            is_whole = self.store.is_rebuilt
-            here: dict[str, list[ChunkId]] = {camera: [] for camera in cameras}
-            for memory in resident:
-                here[memory.id.camera].append(memory.id)
-            watched = {
-                camera: Watched(chunks=tuple(chunks), is_whole=is_whole)
-                for camera, chunks in here.items()
-            }
-            return watched, Found(memories=resident, is_whole=is_whole)
-        start_ms, end_ms = _in_ms(question.start_s), _in_ms(question.end_s)
-        each = await asyncio.gather(
-            *(self.store.watched(camera, start_ms, end_ms) for camera in cameras)
-        )
-        asked = [chunk for watched in each for chunk in watched.chunks]
-        found = await self.store.candidates(asked, self.limits.context_tokens)
-        return dict(zip(cameras, each, strict=True)), found
+    def _why(self) -> str:
+        """Give why memory is not whole."""
+        is_loading = not self.store.loading.is_done and not self.store.outage.is_on
+        return "loading" if is_loading else "archive_unavailable"
 
     def _coverage(self, question: Question, watched: Mapping[str, Watched]) -> Coverage:
         """Tell what of the time asked about was watched, camera by camera."""
@@ -198,15 +185,15 @@ class Answerer:
                 Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
                 for gap in self.sources[camera].gaps
             ]
-            starts = [chunk.start_ms / 1000 for chunk in seen.chunks[:1]]
-            ends = [chunk.end_ms / 1000 for chunk in seen.chunks[-1:]]
+            starts = [span.start_ms / 1000 for span in seen.spans[:1]]
+            ends = [span.end_ms / 1000 for span in seen.spans[-1:]]
             start_s, end_s = question.start_s, question.end_s
             if start_s is None:
                 start_s = min([*starts, *(gap.start_s for gap in gaps[:1])], default=0)
             if end_s is None:
                 end_s = max([*ends, *(gap.end_s for gap in gaps[-1:])], default=0)
             if seen.is_whole and start_s < end_s:
-                parts.append(coverage_of(camera, seen.chunks, (start_s, end_s), gaps))
+                parts.append(coverage_of(camera, seen.spans, (start_s, end_s), gaps))
         return Coverage(
             tuple(span for part in parts for span in part.watched),
             tuple(gap for part in parts for gap in part.gaps),

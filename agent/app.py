@@ -22,7 +22,7 @@ from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
 from agent.prefill_queue import PrefillQueue
 from agent.progress import Progress
-from agent.upkeep import Keep, forget_old, keep_alive, rebuild, rebuild_later
+from agent.upkeep import Keep, forget_old, keep_alive, rebuild
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import Sampling
@@ -31,7 +31,8 @@ from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
-from memory.kv import KV
+from memory.index import ChunkIndex
+from memory.kv import KV, Tier
 from memory.ownership import owned
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 NUM_ANSWERERS = 4  # questions worked on at once, and most that are decoded together
 STATUS_INTERVAL_S = 1.0
+HEAD_START_S = 2.0  # for memory to be loaded before the first question
 WIND_UP_S = 8.0  # for what is in hand to be kept; longer than an archive's time-out
 
 
@@ -63,7 +65,6 @@ class Agent:
         store: The memory.
         sources: The cameras.
         bus: The broker.
-        is_rebuilt: Whether memory could be rebuilt from the archive at the start.
     """
 
     config: Config
@@ -74,7 +75,6 @@ class Agent:
     store: MemoryStore
     sources: Mapping[str, CameraSource]
     bus: MqttBus
-    is_rebuilt: bool
 
 
 @asynccontextmanager
@@ -99,15 +99,12 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         await stack.enter_async_context(archive)
         store = await _open_memory(config, archive, model)
         cameras = config.camera_settings()
-        is_rebuilt = await rebuild(store, [camera.name for camera in cameras])
         bus = await stack.enter_async_context(_open_bus(config))
         sources = {
             camera.name: await stack.enter_async_context(CameraSource(camera))
             for camera in cameras
         }
-        yield Agent(
-            config, valkey, thread, model, sink, store, sources, bus, is_rebuilt
-        )
+        yield Agent(config, valkey, thread, model, sink, store, sources, bus)
 
 
 @asynccontextmanager
@@ -142,24 +139,24 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             start = tasks.create_task
+            loading = start(rebuild(store, cameras), name="agent.rebuild")
             watching = [
                 start(w.watch(), name=f"agent.watch[{w.camera}]") for w in watchers
             ]
             archiving = [
                 start(w.archive(), name=f"agent.archive[{w.camera}]") for w in watchers
             ]
+            start(store.replay_spool(), name="agent.spool")
+            start(_publish_states(agent, watchers), name="agent.status")
+            start(forget_old(store, cameras, keep), name="agent.retention")
+            if agent.valkey is not None:
+                start(keep_alive(agent.valkey), name="agent.valkey")
+            start(_wind_up(stop, watching, archiving), name="agent.stop")
+            await asyncio.wait([loading], timeout=HEAD_START_S)
             answerer = _answerer_of(agent)
             for number in range(NUM_ANSWERERS):
                 answering = _answer_questions(agent.bus, answerer)
                 start(answering, name=f"agent.answer[{number}]")
-            start(store.replay_spool(), name="agent.spool")
-            start(_publish_states(agent, watchers), name="agent.status")
-            start(forget_old(store, cameras, keep), name="agent.retention")
-            if not agent.is_rebuilt:
-                start(rebuild_later(store, cameras), name="agent.rebuild")
-            if agent.valkey is not None:
-                start(keep_alive(agent.valkey), name="agent.valkey")
-            start(_wind_up(stop, watching, archiving), name="agent.stop")
     except* _StopRequested:
         logger.info("stopping")
 
@@ -198,6 +195,7 @@ async def _open_memory(
         archive,
         spool,
         ResidentMemory(memory.resident_tokens, memory.newest_chunks),
+        ChunkIndex(memory.index_bytes),
         BiLevel(
             LevelSettings(memory.high_method, memory.high_factor, memory.high_numbers),
             LevelSettings(memory.low_method, memory.low_factor, memory.low_numbers),
@@ -206,6 +204,11 @@ async def _open_memory(
         ),
         model.fingerprint,
         model.device,
+        {
+            Tier.MINUTE: memory.minute_factor,
+            Tier.HOUR: memory.hour_factor,
+            Tier.DAY: memory.day_factor,
+        },
     )
 
 

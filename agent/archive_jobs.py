@@ -50,7 +50,7 @@ class Verified:
     """What verifying found.
 
     Attributes:
-        num_chunks: Chunks looked at.
+        num_chunks: Chunks looked at, and nodes.
         faults: What is wrong.
     """
 
@@ -152,14 +152,11 @@ async def export_chunks(
 
 async def _load(archive: RedisArchive, chunk: ChunkId) -> Record | None:
     """Give what there is of a chunk; None if it has gone meanwhile."""
-    try:
-        high = await archive.get(chunk, Level.HIGH)
-    except ChunkNotFoundError:
-        return None
-    low: bytes | None = None
-    with suppress(ChunkNotFoundError):
-        low = await archive.get(chunk, Level.LOW)
-    return Record(archive.model, chunk, high, low)
+    blobs: dict[Level, bytes] = {}
+    for level in Level:
+        with suppress(ChunkNotFoundError):
+            blobs[level] = await archive.get(chunk, level)
+    return Record(archive.model, chunk, blobs) if Level.HIGH in blobs else None
 
 
 async def import_chunks(archive: RedisArchive, path: Path, tell: Tell) -> Imported:
@@ -183,6 +180,6 @@ async def import_chunks(archive: RedisArchive, path: Path, tell: Tell) -> Import
         if await own.keeps(record.chunk):
             num_skipped += 1
         else:
-            await own.put(record.chunk, record.high, record.low)
+            await own.put(record.chunk, record.blobs)
         tell(number, total)
     return Imported(total - num_skipped, num_skipped)

@@ -25,9 +25,10 @@ class Stock:
         model: Fingerprint of the model.
         is_other: Whether another model has written the camera's newest chunk.
         chunks: How many.
+        nodes: How many nodes were made of old ones.
         first: When the first began, ISO 8601.
         last: When the last ended.
-        bytes_h: Size of all H-KV.
+        bytes_h: Size of all H-KV, that of nodes and index keys included.
         bytes_l: Size of all L-KV.
         bytes_per_hour: Size of both by the hours watched.
         without_l: Chunks that have no L-KV.
@@ -37,6 +38,7 @@ class Stock:
     model: str
     is_other: bool
     chunks: int
+    nodes: int
     first: str
     last: str
     bytes_h: int
@@ -59,19 +61,21 @@ def stock_of(booked: Iterable[Booked]) -> list[Stock]:
 
 
 def _sum_up(some: Sequence[Booked], *, is_other: bool) -> Stock:
-    watched_ms = sum(each.chunk.end_ms - each.chunk.start_ms for each in some)
+    chunks = [each for each in some if each.chunk.is_chunk]
+    watched_ms = sum(each.chunk.end_ms - each.chunk.start_ms for each in chunks)
     num_bytes = sum(each.num_bytes for each in some)
     return Stock(
         camera=some[0].chunk.camera,
         model=some[0].model,
         is_other=is_other,
-        chunks=len(some),
+        chunks=len(chunks),
+        nodes=len(some) - len(chunks),
         first=_iso(min(each.chunk.start_ms for each in some)),
         last=_iso(some[-1].end_ms),
         bytes_h=sum(each.high_bytes for each in some),
         bytes_l=sum(each.low_bytes for each in some),
-        bytes_per_hour=round(num_bytes * _HOUR_MS / watched_ms),
-        without_l=sum(each.low_bytes == 0 for each in some),
+        bytes_per_hour=round(num_bytes * _HOUR_MS / max(watched_ms, 1)),
+        without_l=sum(each.low_bytes == 0 for each in chunks),
     )
 
 

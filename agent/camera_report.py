@@ -30,6 +30,7 @@ def report_camera(watcher: Watcher, model: VisionLanguageModel) -> dict[str, obj
         "lost": counts.lost,
         "prefill_ms": round(counts.prefill_ms, 1),
         "resident_tokens": watcher.store.resident.num_tokens,
+        "loaded": round(watcher.store.loading.share, 2),
         "fallbacks": watcher.store.fallbacks,
         "model": model.name,
         "model_is_trained": model.is_trained,

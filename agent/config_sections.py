@@ -186,6 +186,23 @@ class MemoryConfig(Section):
         le=64,
         description="newest chunks a question always reads as L-KV",
     )
+    minute_factor: int = Field(
+        default=2,
+        ge=1,
+        le=1024,
+        description="tokens in / tokens kept, when old chunks become a minute",
+    )
+    hour_factor: int = Field(
+        default=16, ge=1, le=1024, description="likewise, minutes an hour"
+    )
+    day_factor: int = Field(
+        default=8, ge=1, le=1024, description="likewise, hours a day"
+    )
+    index_bytes: int = Field(
+        default=1 << 28,
+        ge=0,
+        description="memory for marks of all chunks and fine keys of the newest",
+    )
     index_keys: int = Field(
         default=8,
         ge=1,

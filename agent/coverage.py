@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from agent.messages import Coverage, Gap, Span
-from memory.kv import ChunkId
+from memory import watch
 
 SEAM_S = 1.0  # chunks this near to each other are one watch
 MAX_GAPS = 50  # the newest are told; an answer is a message, not a log
@@ -11,7 +11,7 @@ MAX_GAPS = 50  # the newest are told; an answer is a message, not a log
 
 def coverage_of(
     camera: str,
-    chunks: Iterable[ChunkId],
+    spans: Iterable[watch.Span],
     window: tuple[float, float],
     known_gaps: Sequence[Gap] = (),
 ) -> Coverage:
@@ -19,14 +19,14 @@ def coverage_of(
 
     Args:
         camera: The camera.
-        chunks: Its remembered chunks that overlap the window, in time order.
+        spans: When it was watched, as far as that overlaps the window, in time order.
         window: Start and end of what is asked about, UTC.
         known_gaps: Gaps whose reason is known; another one is `not_watched`.
     """
     watched: list[Span] = []
-    for chunk in chunks:
-        start = max(chunk.start_ms / 1000, window[0])
-        end = min(chunk.end_ms / 1000, window[1])
+    for span in spans:
+        start = max(span.start_ms / 1000, window[0])
+        end = min(span.end_ms / 1000, window[1])
         if watched and start - watched[-1].end_s <= SEAM_S:
             end = max(end, watched[-1].end_s)
             watched[-1] = Span(camera, watched[-1].start_s, end)

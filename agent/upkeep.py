@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 from memory.embedded_valkey import EmbeddedValkey
 from memory.errors import ArchiveUnavailableError, MemoryStoreError
@@ -17,38 +18,41 @@ from memory.store import MemoryStore
 logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL_S = 2.0
+PROGRESS_INTERVAL_S = 2.0
 RETENTION_INTERVAL_S = 60.0
 
 
-async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> bool:
-    """Make what was remembered resident again; tell whether the archive answered."""
-    started = time.monotonic()
-    try:
-        count = await store.rebuild(cameras)
-        others = {name: await store.archive.other_models(name) for name in cameras}
-    except MemoryStoreError as exc:
-        logger.warning("memory is rebuilt later: %s", exc)
-        return False
-    logger.info(
-        "rebuilt memory",
-        extra={
-            "chunks": count,
-            "without_index": sum(
-                not memory.is_indexed for memory in store.resident.chunks(cameras)
-            ),
-            "seconds": round(time.monotonic() - started, 2),
-            "other_models": {name: found for name, found in others.items() if found},
-        },
-    )
-    return True
-
-
-async def rebuild_later(store: MemoryStore, cameras: Sequence[str]) -> None:
-    """Rebuild what could not be rebuilt at the start, once the archive answers."""
+async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> None:
+    """Load what was remembered before a restart, as soon as the archive answers."""
     while True:
-        await asyncio.sleep(RETRY_INTERVAL_S)
-        if await rebuild(store, cameras):
+        telling = asyncio.create_task(_tell_progress(store), name="agent.loading")
+        started = time.monotonic()
+        try:
+            loaded = await store.rebuild(cameras)
+            models = {name: await store.archive.models(name) for name in cameras}
+        except MemoryStoreError as exc:
+            logger.warning("memory is loaded later: %s", exc)
+        else:
+            logger.info(
+                "loaded memory",
+                extra={
+                    "nodes": loaded.num_nodes,
+                    "left_out": loaded.num_left_out,
+                    "indexed": loaded.num_keys,
+                    "seconds": round(time.monotonic() - started, 2),
+                    "other_models": sorted({*chain(*models.values())} - {store.model}),
+                },
+            )
             return
+        finally:
+            telling.cancel()
+        await asyncio.sleep(RETRY_INTERVAL_S)
+
+
+async def _tell_progress(store: MemoryStore) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_INTERVAL_S)
+        logger.info("loading memory: %.0f %%", 100 * store.loading.share)
 
 
 @dataclass(frozen=True, slots=True)

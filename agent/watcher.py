@@ -69,8 +69,9 @@ class Watcher:
         The next chunk is queued while the model still has the one before it, so that
         the model never waits for the event loop.
         """
-        resident = self.store.resident.chunks([self.camera])
-        context = deque((m.high for m in resident), maxlen=self.context_chunks)
+        resident = self.store.resident.nodes([self.camera])
+        newest = (node.high for node in resident if node.id.is_chunk)
+        context = deque(newest, maxlen=self.context_chunks)
         try:
             async for chunk in self.source:
                 await self._room.acquire()

@@ -16,7 +16,6 @@ from benchmarks.contexts import (
     CHOSEN,
     NEWEST,
     TOP_K,
-    UNBOUNDED,
     Asked,
     Label,
     Setup,
@@ -26,13 +25,13 @@ from benchmarks.contexts import (
     is_recalled,
     score,
 )
+from benchmarks.opening import empty, read_memories
 from benchmarks.rekv import Frames, all_queries
 from benchmarks.rows import StreamRun, Trial
 from benchmarks.streams import Take, age_of
 from ingest.simulation.questions import Question
-from memory.kv import KV, ChunkId
+from memory.kv import KV, ChunkId, ChunkMemory
 from memory.rehydration import MixedCache, compose
-from memory.resident import ResidentMemory
 from memory.store import MemoryStore
 
 MAX_NEW_TOKENS = 8
@@ -90,8 +89,9 @@ class Bench:
 
     async def _watch(self, take: Take) -> tuple[Stream, tuple[int, int]]:
         """Remember a stretch; give it, and the bytes of its index and its archive."""
-        self.store.resident = ResidentMemory(UNBOUNDED, NEWEST)
+        empty(self.store, NEWEST)
         wholes, index_bytes, archive_bytes = [], 0, 0
+        ids: list[ChunkId] = []
         context = deque[KV](maxlen=self.setup.context_chunks)
         for frames in take.film():
             seen, least = [self.sink, *context], self.setup.least_change
@@ -103,16 +103,16 @@ class Bench:
             index_bytes += chunk.memory.index_keys.nbytes
             context.append(chunk.memory.high)
             wholes.append(whole)
-        await self._read_back()
-        memories = self.store.resident.chunks([CAMERA])
+            ids.append(chunk.memory.id)
+        memories = await self._read_back(ids)
         seed = take.world.seed
         stream = Stream(self.model, self.sink, wholes, memories, seed, self.setup)
         return stream, (index_bytes, archive_bytes)
 
-    async def _read_back(self) -> None:
+    async def _read_back(self, ids: Sequence[ChunkId]) -> list[ChunkMemory]:
         """Have the memory that is asked be the archived one, as after a restart."""
-        self.store.resident = ResidentMemory(UNBOUNDED, NEWEST)
-        await self.store.rebuild([CAMERA])
+        empty(self.store, NEWEST)
+        return await read_memories(self.store, ids)
 
     def _score(
         self, stream: Stream, question: Question
@@ -145,7 +145,7 @@ class Bench:
             for k in TOP_K:
                 began = time.perf_counter()
                 readings = CHOSEN[name](stream, asked, k)
-                recalled = await self.store.recall(readings, stream.memories)
+                recalled = await self.store.recall(readings, stream.nodes)
                 label, room = Label(name, high, low, k), self._room(question.text)
                 context = self._compose(label, recalled.runs, room, began)
                 scoring_ms = asked.scored_ms if name == "bilevel" else 0.0

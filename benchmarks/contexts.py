@@ -21,7 +21,7 @@ from agent.vlm.model import VisionLanguageModel
 from benchmarks.frames import frames_of
 from ingest.simulation.questions import Question, Window
 from memory.compression.bilevel import METHODS, LevelSettings
-from memory.kv import KV, ChunkKV, ChunkMemory
+from memory.kv import KV, ChunkKV, ChunkMemory, Node
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.relevance import score_chunks
 
@@ -90,6 +90,11 @@ class Stream:
     memories: Sequence[ChunkMemory]
     seed: int
     setup: Setup
+
+    @property
+    def nodes(self) -> list[Node]:
+        """What is read of each chunk if not its L-KV."""
+        return [memory.node for memory in self.memories]
 
     def mix_tokens(self, k: int) -> int:
         """Give the tokens that the mix reads with k chunks, the newest beside them."""

@@ -30,13 +30,12 @@ from agent.worker import ModelThread
 from benchmarks.contexts import Asked, Setup, Stream, choose_oracle
 from benchmarks.contexts import holders_of as find_holders
 from benchmarks.environment import describe
-from benchmarks.opening import open_store
+from benchmarks.opening import empty, open_store
 from benchmarks.options import Parser, numbers, result_file
 from benchmarks.path import NoGaps
 from memory.compression.bilevel import LevelSettings
 from memory.kv import KV, ChunkId
 from memory.recall import RecallLimits
-from memory.resident import ResidentMemory
 from memory.store import MemoryStore
 from training.evaluate import CHUNK_S, film_world, say
 
@@ -67,7 +66,7 @@ class Demo:
     async def run(self, seed: int) -> list[dict[str, Any]]:
         """Watch both cameras, ask the demo's questions, give a row for each."""
         start_s = START_S + seed % 100_000 * APART_S
-        self.store.resident = ResidentMemory(1 << 30, LIMITS.newest)
+        empty(self.store, LIMITS.newest)
         worlds = worlds_of(seed)
         streams = {name: await self._watch(name, seed, start_s) for name in worlds}
         window = (start_s, start_s + CHUNKS * CHUNK_S)
@@ -81,14 +80,14 @@ class Demo:
         return rows
 
     async def _watch(self, name: str, seed: int, start_s: float) -> Stream:
-        wholes = []
+        wholes, memories = [], []
         for frames in film_world(worlds_of(seed)[name], start_s, CHUNKS):
             whole = self.model.prefill(frames, [self.sink])
             times = (round(frames.start_s * 1000), round(frames.end_s * 1000))
             chunk = self.store.bilevel.compress_chunk(ChunkId(name, *times), whole)
             await self.store.remember(chunk)
             wholes.append(whole)
-        memories = self.store.resident.chunks([name])
+            memories.append(chunk.memory)
         return Stream(self.model, self.sink, wholes, memories, seed, SETUP)
 
     async def _ask(
@@ -101,7 +100,7 @@ class Demo:
         read = {evidence.chunk for evidence in answer.evidence}
         asked = Asked(question.text, [0.0] * CHUNKS, 0.0, holders)
         readings = choose_oracle(stream, asked, TOP_K)
-        oracle = await self.store.recall(readings, stream.memories)
+        oracle = await self.store.recall(readings, stream.nodes)
         full = [whole.kv for whole in stream.wholes]
         return {
             "seed": seed,

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from agent.vlm.model import VisionLanguageModel
 from benchmarks.contexts import NEWEST, UNBOUNDED, Setup
 from memory.compression.bilevel import BiLevel
 from memory.embedded_valkey import EmbeddedValkey
+from memory.index import ChunkIndex
+from memory.kv import ChunkId, ChunkMemory
 from memory.redis_archive import RedisArchive
 from memory.resident import ResidentMemory
 from memory.spool import Spool
@@ -31,7 +33,30 @@ async def open_store(
         ):
             spool = await asyncio.to_thread(Spool, folder / "spool", SPOOL_BYTES)
             levels = BiLevel(setup.high, setup.low, model.heads, setup.index_keys)
-            resident = ResidentMemory(UNBOUNDED, NEWEST)
             yield MemoryStore(
-                archive, spool, resident, levels, model.fingerprint, model.device
+                archive,
+                spool,
+                ResidentMemory(UNBOUNDED, NEWEST),
+                ChunkIndex(UNBOUNDED),
+                levels,
+                model.fingerprint,
+                model.device,
             )
+
+
+def empty(store: MemoryStore, newest: int) -> None:
+    """Have a memory begin anew; its archive stays."""
+    store.resident = ResidentMemory(UNBOUNDED, newest)
+    store.index = ChunkIndex(UNBOUNDED)
+
+
+async def read_memories(
+    store: MemoryStore, chunks: Sequence[ChunkId]
+) -> list[ChunkMemory]:
+    """Give chunks as the archive has them, as after a restart."""
+    nodes = [node async for node in store.reader.nodes(chunks)]
+    keys = [each async for batch in store.reader.keys(chunks) for each in batch]
+    return [
+        ChunkMemory(n.id, n.high, k.index_keys, n.low_tokens, n.stamp_tokens)
+        for n, k in zip(nodes, keys, strict=True)
+    ]

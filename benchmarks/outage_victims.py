@@ -19,17 +19,18 @@ class Redis:
 
     Args:
         folder: Where its files are; its path must be short enough for a socket.
-        fsync: Its `appendfsync`.
+        fsync: Its `appendfsync`, None for no append-only file.
     """
 
-    def __init__(self, folder: Path, fsync: str) -> None:
+    def __init__(self, folder: Path, fsync: str | None) -> None:
         binary = shutil.which("redis-server")
         if binary is None:
             raise ServerError("redis-server is not installed")
         self._folder = folder
         self._socket = folder / "s"
-        fixed = "--port 0 --unixsocket s --save --appendonly yes --loglevel warning"
-        self._command = [binary, *fixed.split(), "--appendfsync", fsync]
+        fixed = "--port 0 --unixsocket s --save --loglevel warning"
+        file = ["no"] if fsync is None else ["yes", "--appendfsync", fsync]
+        self._command = [binary, *fixed.split(), "--appendonly", *file]
         self.url = f"unix://{self._socket}"
         self.start()
 

@@ -15,6 +15,7 @@ import torch
 
 from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
 from memory.errors import ArchiveUnavailableError
+from memory.index import ChunkIndex
 from memory.kv import KV, ChunkId, ChunkMemory
 from memory.redis_archive import RedisArchive
 from memory.relevance import IndexHeads
@@ -54,7 +55,8 @@ async def open_store(url: str, folder: Path) -> AsyncIterator[MemoryStore]:
         spool = await asyncio.to_thread(Spool, folder, _SPOOL_BYTES)
         resident = ResidentMemory(_RESIDENT_TOKENS, newest=1)
         cpu = torch.device("cpu")
-        yield MemoryStore(archive, spool, resident, _LEVELS, MODEL, cpu)
+        index = ChunkIndex(1 << 24)
+        yield MemoryStore(archive, spool, resident, index, _LEVELS, MODEL, cpu)
 
 
 async def write(url: str, folder: Path, first: int) -> None:

@@ -112,6 +112,7 @@ async def judge(url: str, writer: Writer) -> dict[str, int]:
         broken = await _broken(store, sorted(n for n in numbers if id_of(n) in kept))
         await replay(store.spool, store.archive, Outage(), Witnesses())
         after = await store.archive.timeline(CAMERA)
+        nodes = await store.archive.nodes(CAMERA)
         blobs = await _count_blobs(url)
     return {
         "reported": len(reported),
@@ -123,7 +124,7 @@ async def judge(url: str, writer: Writer) -> dict[str, int]:
         "lost_by_the_replay": len((reported & kept) - set(after)),
         "twice": len(after) - len(set(after)),
         "out_of_order": sum(a >= b for a, b in pairwise(after)),
-        "blobs_without_a_chunk": blobs - 2 * len(after),
+        "blobs_without_a_chunk": blobs - 3 * len(after) - len(nodes),
     }
 
 
@@ -145,11 +146,15 @@ async def _broken(store: MemoryStore, numbers: list[int]) -> int:
     for start in range(0, len(numbers), READ_BATCH):
         some = numbers[start : start + READ_BATCH]
         ids = [id_of(number) for number in some]
-        highs = {memory.id: memory.high async for memory in reader.highs(ids)}
+        highs = {node.id: node.high async for node in reader.nodes(ids)}
+        keys = [each async for batch in reader.keys(ids) for each in batch]
+        found = {each.id: each.index_keys for each in keys}
         lows = await reader.lows(ids)
         for number, low in zip(some, lows, strict=True):
             made, high = chunk_of(number), highs.get(id_of(number))
-            broken += not (_same(high, made.memory.high) and _same(low, made.low))
+            is_found = torch.equal(found[id_of(number)], made.memory.index_keys)
+            is_same = _same(high, made.memory.high) and _same(low, made.low)
+            broken += not (is_same and is_found)
     return broken
 
 
@@ -163,7 +168,7 @@ def _same(found: object, made: KV) -> bool:
 
 async def _count_blobs(url: str) -> int:
     async with Client.from_url(url) as client:
-        found = client.scan_iter(match="*:[hl]:*", count=10_000)
+        found = client.scan_iter(match="*:[hlk]:*", count=10_000)
         return sum([1 async for _ in found])
 
 

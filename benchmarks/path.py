@@ -30,17 +30,16 @@ from agent.vlm.loading import ModelSettings, load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import Watcher
 from agent.worker import ModelThread, Priority
-from benchmarks.contexts import UNBOUNDED, Setup
+from benchmarks.contexts import Setup
 from benchmarks.environment import describe
 from benchmarks.footage import CHUNK_S, film
-from benchmarks.opening import open_store
+from benchmarks.opening import empty, open_store
 from benchmarks.stock import stock_first_token
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
 from memory.kv import KV
 from memory.recall import RecallLimits
-from memory.resident import ResidentMemory
 from memory.store import MemoryStore
 
 SETUP = Setup()
@@ -103,10 +102,10 @@ async def compare_ingest(
     """Run the whole ingest and the bare model in turn; give medians and their ratio."""
     whole, bare = [], []
     for _ in range(TURNS):
-        store.resident = ResidentMemory(UNBOUNDED, LIMITS.newest)
+        empty(store, LIMITS.newest)
         seconds, watcher = await ingest(settings, model, thread, store)
         whole.append(watcher.counts.chunks / seconds)
-        highs = [m.high for m in store.resident.chunks(["bench"])]
+        highs = [node.high for node in store.resident.nodes(["bench"])]
         chunks = await take(settings)
         bare_s = await thread.run(
             Priority.CHUNK, partial(prefill_bare, model, chunks, highs)
@@ -134,7 +133,7 @@ async def time_to_first_token(
     num_chunks: int,
 ) -> float:
     """Ask over the newest chunks; give the median milliseconds to the first token."""
-    newest = store.resident.chunks(["bench"])[-num_chunks:]
+    newest = store.resident.nodes(["bench"])[-num_chunks:]
     window = (newest[0].id.start_ms / 1000, newest[-1].id.end_ms / 1000)
     times = []
     decoding = DecodeQueue(thread, model, model.prefill_sink(), 1)
@@ -174,7 +173,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         async with open_store(model, SETUP) as store, ModelThread() as thread:
             await ingest(short, model, thread, store)
             compared = await compare_ingest(short, model, thread, store)
-            store.resident = ResidentMemory(UNBOUNDED, LIMITS.newest)
+            empty(store, LIMITS.newest)
             _, watcher = await ingest(long, model, thread, store)
             chunks = await take(long)
             first_token = [
@@ -220,7 +219,7 @@ def count_per_chunk(
     model: VisionLanguageModel, store: MemoryStore, watcher: Watcher
 ) -> dict[str, float]:
     """Give tokens and bytes of a chunk in each tier."""
-    counts, resident = watcher.counts, store.resident.chunks(["bench"])
+    counts, resident = watcher.counts, store.resident.nodes(["bench"])
     return {
         "tokens_in": counts.tokens_in / counts.chunks,
         "tokens_h": counts.tokens_h / counts.chunks,
@@ -229,7 +228,7 @@ def count_per_chunk(
         "archive_bytes_l": counts.bytes_l // counts.chunks,
         "full_bytes": counts.tokens_in // counts.chunks * token_bytes(model),
         "resident_bytes": sum(m.high.num_bytes for m in resident) // len(resident),
-        "index_bytes": sum(m.index_keys.nbytes for m in resident) // len(resident),
+        "index_bytes": store.index.bytes_per_chunk,
     }
 
 

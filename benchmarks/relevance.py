@@ -25,10 +25,10 @@ from agent.vlm.model import VisionLanguageModel
 from benchmarks.environment import describe
 from benchmarks.options import Parser, at_least, numbers, result_file, worlds_of
 from ingest.simulation.questions import Question, QuestionType
-from memory.calibration import ChunkKeys, ranks, recall_at, score_each_head
+from memory.calibration import ranks, recall_at, score_each_head
 from memory.compression.index import take_index_keys
 from memory.kv import ChunkId, ChunkKV
-from memory.relevance import score_chunks
+from memory.relevance import ChunkKeys, score_chunks
 from training.evaluate import film, questions_on
 
 PROG = "python -m benchmarks.relevance"

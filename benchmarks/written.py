@@ -35,11 +35,19 @@ from agent.vlm.rotary import ModelRotary
 from benchmarks.environment import describe
 from benchmarks.options import Parser, at_least, numbers
 from benchmarks.smollm2 import IS_INSTALLED, SmolLM2
-from memory.codec import Compression, decode_high, decode_low, encode_high, encode_low
+from memory.codec import (
+    Compression,
+    decode_keys,
+    decode_low,
+    decode_node,
+    encode_keys,
+    encode_low,
+    encode_node,
+)
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.kv import KV, ChunkId, ChunkKV, ChunkMemory
 from memory.rehydration import MixedCache, compose
-from memory.relevance import IndexHeads, score_chunks
+from memory.relevance import ChunkKeys, IndexHeads, score_chunks
 from memory.rope import unrotate
 
 PROG = "python -m benchmarks.written"
@@ -176,10 +184,14 @@ def through_blobs(
     """Give both levels as they come back from the archive, and their bytes."""
     made = reader.bilevel.compress_chunk(chunk, whole)
     index = reader.heads.index_name
-    high = encode_high(made.memory, Compression("novelty", 16, way), "m", index)
+    memory, coarse = made.memory, Compression("novelty", 16, way)
+    high = encode_node(memory.node, coarse, "m")
+    keys = encode_keys(ChunkKeys(chunk, memory.index_keys), coarse, "m", index)
     low = encode_low(chunk, made.low, Compression("novelty", 2, way), "m")
-    memory = decode_high(high, chunk, "m", index)
-    return memory, decode_low(low, chunk, "m"), len(high) + len(low)
+    found = decode_keys(keys, chunk, "m", index).index_keys
+    node = decode_node(high, chunk, "m")
+    read = ChunkMemory(chunk, node.high, found, node.low_tokens)
+    return read, decode_low(low, chunk, "m"), len(high) + len(keys) + len(low)
 
 
 def measure_log(reader: Reader, stream: int) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from memory.archive_keys import entry
-from memory.codec import decode_high, decode_low
+from memory.codec import decode_keys, decode_low, decode_node
 from memory.errors import MemoryStoreError
 from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
@@ -34,7 +34,7 @@ class Fault:
         chunk: The chunk.
         model: Fingerprint of the model it is under.
         kind: What kind of fault.
-        level: Which of its blobs, None for both.
+        level: Which of its blobs, None for all.
         text: What was found.
     """
 
@@ -75,6 +75,7 @@ async def find_chunks(archive: RedisArchive) -> list[tuple[str, ChunkId]]:
     found = set()
     for (camera, model), named in names.items():
         chunks = await archive.of_model(model).timeline(camera)
+        chunks += await archive.of_model(model).nodes(camera)
         chunks += [b.chunk for b in await archive.of_model(model).booked(camera)]
         chunks += [ChunkId.parse(camera, name) for name in named]
         found |= {(model, chunk) for chunk in chunks}
@@ -110,9 +111,11 @@ def faults_of(kept: Kept, chunk: ChunkId, model: str) -> list[Fault]:
     for level, blob in kept.blobs.items():
         try:
             if level is Level.HIGH:
-                decode_high(blob, chunk, model, index="")
-            else:
+                decode_node(blob, chunk, model)
+            elif level is Level.LOW:
                 decode_low(blob, chunk, model)
+            else:
+                decode_keys(blob, chunk, model, index="")
         except MemoryStoreError as exc:
             faults.append(Fault(chunk, model, FaultKind.CORRUPT, level, str(exc)))
     if kept.blobs and not kept.is_listed:
@@ -130,13 +133,17 @@ def faults_of(kept: Kept, chunk: ChunkId, model: str) -> list[Fault]:
 async def _repair(
     archive: RedisArchive, chunk: ChunkId, kept: Kept, faults: list[Fault]
 ) -> None:
-    corrupt = {fault.level for fault in faults if fault.kind is FaultKind.CORRUPT}
+    corrupt = {
+        fault.level
+        for fault in faults
+        if fault.kind is FaultKind.CORRUPT and fault.level is not None
+    }
     good = {lv: len(b) for lv, b in kept.blobs.items() if lv not in corrupt}
     if Level.HIGH not in good:
         await archive.remove([chunk])
         return
-    if Level.LOW in corrupt:
-        await archive.delete(chunk, Level.LOW)
+    for level in corrupt:
+        await archive.delete(chunk, level)
     book = archive.keys.book(chunk.camera, archive.model)
     mending: list[Command] = [
         ("HSET", book, entry(chunk, level), size) for level, size in good.items()
@@ -150,7 +157,7 @@ async def _kept(archive: RedisArchive, chunk: ChunkId) -> Kept:
     fields = [entry(chunk, level) for level in Level]
     score, is_known, sizes, *blobs = await archive.redis.transact(
         [
-            ("ZSCORE", keys.timeline(camera, model), chunk.name),
+            ("ZSCORE", keys.listing(chunk, model), chunk.name),
             ("SISMEMBER", keys.models(camera), model),
             ("HMGET", keys.book(camera, model), *fields),
             *(("GET", keys.blob(chunk, level, model)) for level in Level),

@@ -10,7 +10,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 import msgpack
 
 from memory.errors import DamagedFileError
-from memory.kv import ChunkId
+from memory.kv import ChunkId, Level
 from memory.redis_archive import LONGEST_CHUNK_MS
 
-_MAGIC = b"LONGWEX1"
+_MAGIC = b"LONGWEX2"
 _HEAD = struct.Struct("<II")  # length of the payload, CRC-32 of that and the payload
 _LENGTH = struct.Struct("<I")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -35,14 +35,12 @@ class Record:
     Attributes:
         model: Fingerprint of the model that made it.
         chunk: The chunk.
-        high: Blob of its H-KV.
-        low: Blob of its L-KV, None if that is no more.
+        blobs: Those that there are; of its H-KV at least.
     """
 
     model: str
     chunk: ChunkId
-    high: bytes
-    low: bytes | None
+    blobs: Mapping[Level, bytes]
 
 
 class ArchiveWriter:
@@ -73,7 +71,8 @@ class ArchiveWriter:
         """Write a chunk."""
         chunk = record.chunk
         body = {"camera": chunk.camera, "model": record.model, "chunk": chunk.name}
-        self._write(body | {"high": record.high, "low": record.low})
+        blobs = {level.value: blob for level, blob in record.blobs.items()}
+        self._write(body | {"blobs": blobs})
         self.count += 1
 
     def finish(self) -> None:
@@ -146,12 +145,12 @@ def _record(body: dict[str, Any]) -> Record:
         if not _NAME.fullmatch(name):
             raise ValueError(f"found the name {name!r}")
     chunk = ChunkId.parse(body["camera"], body["chunk"])
-    if chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
-        raise ValueError("the chunk is longer than an hour")
-    high, low = body["high"], body["low"]
-    if not isinstance(high, bytes) or not isinstance(low, bytes | None):
+    if not chunk.is_chunk or chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
+        raise ValueError("no chunk, or one that is longer than an hour")
+    blobs = {Level(level): blob for level, blob in body["blobs"].items()}
+    if Level.HIGH not in blobs or not all(isinstance(b, bytes) for b in blobs.values()):
         raise TypeError("no blobs")
-    return Record(body["model"], chunk, high, low)
+    return Record(body["model"], chunk, blobs)
 
 
 def _check_end(body: dict[str, Any], count: int, file: BinaryIO) -> None:

@@ -18,7 +18,8 @@ class KeyParts:
     Attributes:
         camera: Name of the camera.
         model: Fingerprint of the model.
-        rest: `timeline`, `bytes`, or a blob's level and chunk as `entry` names it.
+        rest: `timeline`, `nodes`, `bytes`, or a blob's level and chunk as `entry` names
+            it.
     """
 
     camera: str
@@ -44,6 +45,15 @@ class ArchiveKeys:
         """Name the sorted set of a camera's chunks."""
         return f"{self._of(camera, model)}:timeline"
 
+    def nodes(self, camera: str, model: str) -> str:
+        """Name the sorted set of a camera's nodes of many chunks."""
+        return f"{self._of(camera, model)}:nodes"
+
+    def listing(self, chunk: ChunkId, model: str) -> str:
+        """Name the sorted set that a chunk or a node is listed in."""
+        list_of = self.timeline if chunk.is_chunk else self.nodes
+        return list_of(chunk.camera, model)
+
     def book(self, camera: str, model: str) -> str:
         """Name the hash of the sizes of a camera's blobs."""
         return f"{self._of(camera, model)}:bytes"
@@ -62,7 +72,7 @@ class ArchiveKeys:
 
     def parse(self, key: str) -> KeyParts | None:
         """Give what a key of a model's chunks says, None for a key of another kind."""
-        form = r":\{(.+)\}:([^:]+):(timeline|bytes|[hl]:\d+-\d+)"
+        form = r":\{(.+)\}:([^:]+):(timeline|nodes|bytes|[hlk]:\d+-\d+(?:\.[a-z]+)?)"
         found = re.fullmatch(re.escape(self.prefix) + form, key)
         return None if found is None else KeyParts(*found.groups())
 

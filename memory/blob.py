@@ -21,7 +21,7 @@ import msgpack
 import torch
 from torch import Tensor
 
-FORMAT = 2
+FORMAT = 3
 MAGIC = b"LONGWKV\n"
 ALIGNMENT = 64
 

@@ -14,25 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memory.kv import ChunkId
-from memory.relevance import Indexed, IndexHeads, head_scores
+from memory.relevance import ChunkKeys, Indexed, IndexHeads, head_scores
 
 MOST_HEADS = 8  # the index would grow; measured sets are done at half of that
 WORTH = 0.01  # of mean reciprocal rank: less is not worth a larger index
 SHORT_LIST = 32  # heads, the best alone, that a set is put together from
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChunkKeys:
-    """A chunk's keys in some heads, and nothing else of it.
-
-    Attributes:
-        id: The chunk.
-        index_keys: Pre-RoPE keys, (I, N, D).
-    """
-
-    id: ChunkId
-    index_keys: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

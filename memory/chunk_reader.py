@@ -3,31 +3,38 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
-from memory.codec import decode_high, decode_low
+from memory.codec import decode_keys, decode_low, decode_node
 from memory.errors import (
     ArchiveUnavailableError,
     ChunkNotFoundError,
     CorruptChunkError,
     MemoryStoreError,
 )
-from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.kv import KV, ChunkId, Level, Node
 from memory.outage import Outage
 from memory.redis_archive import RedisArchive
+from memory.relevance import ChunkKeys
 from memory.spool import Spool
 
 logger = logging.getLogger(__name__)
 
 READ_BATCH = 32  # H-KV blobs read at once
+KEYS_BATCH = 256  # index keys, which are small
+
+T = TypeVar("T")
+Times = tuple[int | None, int | None]
+"""Start and end, UTC in milliseconds; None is without end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkReader:
-    """Reads both levels of stored chunks.
+    """Reads what is stored of chunks and nodes.
 
     Attributes:
         archive: Where they are kept.
@@ -44,6 +51,17 @@ class ChunkReader:
     model: str
     index: str
     device: torch.device
+
+    async def stored(self, camera: str, times: Times) -> tuple[set[ChunkId], bool]:
+        """Give the chunks of a camera and a time, and whether the archive was asked."""
+        pending = await asyncio.to_thread(self.spool.pending)
+        found = {c for c in pending if c.camera == camera and c.overlaps(*times)}
+        try:
+            with self.outage.noticed():
+                return found | set(await self.archive.timeline(camera, *times)), True
+        except ArchiveUnavailableError as exc:
+            logger.warning("only chunks in the spool are known: %s", exc)
+            return found, False
 
     async def lows(self, chunks: Sequence[ChunkId]) -> list[KV | MemoryStoreError]:
         """Give the L-KV of chunks, or why there is none, in their order."""
@@ -70,19 +88,26 @@ class ChunkReader:
     def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
         return decode_low(blob, chunk, self.model, self.device)
 
-    async def highs(self, chunks: Sequence[ChunkId]) -> AsyncIterator[ChunkMemory]:
-        """Read H-KV in batches, in the order of `chunks`; leave out what can't be.
+    async def nodes(self, ids: Sequence[ChunkId]) -> AsyncIterator[Node]:
+        """Read H-KV in batches, in the order of `ids`; leave out what can't be.
 
         Raises:
             ArchiveUnavailableError: The archive does not answer.
         """
-        for start in range(0, len(chunks), READ_BATCH):
-            batch = chunks[start : start + READ_BATCH]
+        for batch in _batches(ids, READ_BATCH):
             blobs = await self._blobs(batch, Level.HIGH)
-            for chunk, blob in zip(batch, blobs, strict=True):
-                memory = await self._decoded_high(chunk, blob)
-                if memory is not None:
-                    yield memory
+            for node in await asyncio.to_thread(self._read_nodes, batch, blobs):
+                yield node
+
+    async def keys(self, chunks: Sequence[ChunkId]) -> AsyncIterator[list[ChunkKeys]]:
+        """Read index keys, batch by batch, in the order of `chunks`, as `nodes` does.
+
+        Raises:
+            ArchiveUnavailableError: The archive does not answer.
+        """
+        for batch in _batches(chunks, KEYS_BATCH):
+            blobs = await self._blobs(batch, Level.KEYS)
+            yield await asyncio.to_thread(self._read_keys, batch, blobs)
 
     async def _blobs(
         self, chunks: Sequence[ChunkId], level: Level
@@ -101,7 +126,7 @@ class ChunkReader:
         found = {}
         for chunk in chunks:
             try:
-                found[chunk] = self.spool.read(chunk)[level is Level.LOW]
+                found[chunk] = self.spool.read(chunk)[level]
             except ChunkNotFoundError:
                 continue
             except (CorruptChunkError, OSError) as exc:
@@ -114,24 +139,51 @@ class ChunkReader:
         if self.outage.is_on:
             away = ArchiveUnavailableError("the archive is away")
             return [away for _ in chunks]
-        blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
+        if level is Level.KEYS:
+            blobs = await self.archive.get_keys(chunks)
+        else:
+            blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
         for blob in blobs:
             if isinstance(blob, ArchiveUnavailableError):
                 self.outage.begin(blob)
         return blobs
 
-    async def _decoded_high(
-        self, chunk: ChunkId, blob: bytes | MemoryStoreError
-    ) -> ChunkMemory | None:
+    def _read_nodes(
+        self, ids: Sequence[ChunkId], blobs: Sequence[bytes | MemoryStoreError]
+    ) -> list[Node]:
+        return _read_all(
+            lambda id, blob: decode_node(blob, id, self.model, self.device), ids, blobs
+        )
+
+    def _read_keys(
+        self, chunks: Sequence[ChunkId], blobs: Sequence[bytes | MemoryStoreError]
+    ) -> list[ChunkKeys]:
+        return _read_all(
+            lambda id, blob: decode_keys(blob, id, self.model, self.index),
+            chunks,
+            blobs,
+        )
+
+
+def _read_all(
+    read: Callable[[ChunkId, bytes], T],
+    ids: Sequence[ChunkId],
+    blobs: Sequence[bytes | MemoryStoreError],
+) -> list[T]:
+    """Give what can be read; say what can't, unless the archive is away."""
+    found = []
+    for id, blob in zip(ids, blobs, strict=True):
         try:
             if isinstance(blob, MemoryStoreError):
                 raise blob
-            return await asyncio.to_thread(self._read_high, blob, chunk)
+            found.append(read(id, blob))
         except ArchiveUnavailableError:
             raise
         except MemoryStoreError as exc:
-            logger.warning("a chunk is left out: %s", exc)
-            return None
+            logger.warning("left out of memory: %s", exc)
+    return found
 
-    def _read_high(self, blob: bytes, chunk: ChunkId) -> ChunkMemory:
-        return decode_high(blob, chunk, self.model, self.index, self.device)
+
+def _batches(ids: Sequence[ChunkId], size: int) -> Iterator[Sequence[ChunkId]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

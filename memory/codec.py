@@ -1,4 +1,4 @@
-"""Both levels of a chunk as blobs, in as few bits as its numbers are given, and back.
+"""A chunk's levels as blobs, in as few bits as its numbers are given, and back.
 
 What a blob is and how it proves itself is told in `blob.py`; here is what is in it.
 Numbers are quantised where they lie, before they leave the device, and spread out again
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from memory.blob import DTYPES, dtype_name, read_blob, write_blob
 from memory.errors import CorruptChunkError, ModelMismatchError
-from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.kv import KV, ChunkId, Level, Node, Section
 from memory.quantisation import (
     GROUP_TOKENS,
     Quantised,
@@ -25,6 +25,7 @@ from memory.quantisation import (
     quantise_by_channel,
     quantise_by_token,
 )
+from memory.relevance import ChunkKeys
 
 CPU = torch.device("cpu")
 NUMBERS = ("model", "float32", "bfloat16", "int8", "int4")
@@ -52,52 +53,71 @@ class Compression:
             raise ValueError(f"unknown numbers {self.numbers!r}, known: {known}")
 
 
-def encode_high(
-    memory: ChunkMemory, compression: Compression, model: str, index: str
-) -> bytes:
-    """Give back the blob of a chunk's H-KV and index keys.
+def encode_node(node: Node, compression: Compression, model: str) -> bytes:
+    """Give back the blob of the H-KV of a chunk, or of a node of many.
 
     Args:
-        memory: The chunk, its tensors on any device.
+        node: Its tensors on any device.
         compression: How its H-KV was made.
         model: Fingerprint of the model whose KV it is.
-        index: Name of the heads whose keys the index holds.
 
     Raises:
         ValueError: A tensor's dtype has no place in the format, or a number is not
             finite and to be quantised.
     """
-    index_keys = _write_numbers("index_keys", memory.index_keys, compression.numbers)
-    facts = {"span": memory.high.span, "low_tokens": memory.low_tokens, "index": index}
-    head = _identity(memory.id, Level.HIGH) | _origin(memory.high, compression, model)
-    tensors = _write_kv(memory.high, compression.numbers) | index_keys
-    return write_blob(head | facts, tensors)
+    dtype = node.high.keys.dtype
+    head = _identity(node.id, Level.HIGH) | _origin(dtype, compression, model)
+    facts = {
+        "span": node.high.span,
+        "stamp_tokens": node.stamp_tokens,
+        "low_tokens": node.low_tokens,
+        "sections": [
+            [each.child.name, each.num_tokens, each.high_tokens]
+            for each in node.sections
+        ],
+    }
+    return write_blob(head | facts, _write_kv(node.high, compression.numbers))
+
+
+def encode_keys(
+    keys: ChunkKeys, compression: Compression, model: str, index: str
+) -> bytes:
+    """Give back the blob of a chunk's index keys; otherwise as `encode_node`.
+
+    Args:
+        keys: The chunk's.
+        compression: What they are written as; its method and factor are the H-KV's.
+        model: Fingerprint of the model whose keys they are.
+        index: Name of the heads that they are of.
+    """
+    dtype = keys.index_keys.dtype
+    head = _identity(keys.id, Level.KEYS) | _origin(dtype, compression, model)
+    tensors = _write_numbers("index_keys", keys.index_keys, compression.numbers)
+    return write_blob(head | {"index": index}, tensors)
 
 
 def encode_low(chunk: ChunkId, kv: KV, compression: Compression, model: str) -> bytes:
-    """Give back the blob of a chunk's L-KV; arguments as for `encode_high`.
+    """Give back the blob of a chunk's L-KV; arguments as for `encode_node`.
 
     Raises:
-        ValueError: As for `encode_high`.
+        ValueError: As for `encode_node`.
     """
-    head = _identity(chunk, Level.LOW) | _origin(kv, compression, model)
+    head = _identity(chunk, Level.LOW) | _origin(kv.keys.dtype, compression, model)
     return write_blob(head | {"span": kv.span}, _write_kv(kv, compression.numbers))
 
 
-def decode_high(
-    blob: bytes, chunk: ChunkId, model: str, index: str, device: torch.device = CPU
-) -> ChunkMemory:
-    """Give back what `encode_high` was given.
+def decode_node(
+    blob: bytes, node: ChunkId, model: str, device: torch.device = CPU
+) -> Node:
+    """Give back what `encode_node` was given.
 
     On the CPU, what was not quantised lies in the blob itself: it must not be written
-    to. Index keys of other heads say nothing to a question asked in these: they are
-    left out, and the chunk says by `is_indexed` that it has none.
+    to.
 
     Args:
         blob: What the archive holds.
-        chunk: The chunk it must be of.
+        node: The chunk or node it must be of.
         model: Fingerprint of the model it must be of.
-        index: Name of the heads in use.
         device: Where its tensors are wanted.
 
     Raises:
@@ -105,31 +125,57 @@ def decode_high(
             of another chunk or level.
         ModelMismatchError: The blob was made by another model.
     """
-    with _name_the_chunk(chunk, Level.HIGH):
-        header, tensors = read_blob(blob, _identity(chunk, Level.HIGH))
-        index_keys = _read_numbers("index_keys", tensors, header, device)
-        if header.get("index") != index:
-            num_heads, head_size = len(index.split()), index_keys.shape[-1]
-            index_keys = index_keys.new_empty(num_heads, 0, head_size)
+    with _name_the_chunk(node, Level.HIGH):
+        header, tensors = read_blob(blob, _identity(node, Level.HIGH))
+        sections = [
+            Section(ChunkId.parse(node.camera, name), *counts)
+            for name, *counts in header["sections"]
+        ]
         kv = _read_kv(tensors, header, device)
-        memory = ChunkMemory(chunk, kv, index_keys, header["low_tokens"])
-    _check_model(header, model)
-    return memory
+        stamp_tokens, low_tokens = header["stamp_tokens"], header["low_tokens"]
+        read = Node(node, kv, stamp_tokens, tuple(sections), low_tokens)
+        found = header["model"]
+    _check_model(found, model)
+    return read
+
+
+def decode_keys(blob: bytes, chunk: ChunkId, model: str, index: str) -> ChunkKeys:
+    """Give back what `encode_keys` was given, on the CPU.
+
+    Keys of other heads say nothing to a question asked in these: they are left out, and
+    there are none. Arguments and errors as for `decode_node`.
+
+    Args:
+        blob: What the archive holds.
+        chunk: The chunk it must be of.
+        model: Fingerprint of the model it must be of.
+        index: Name of the heads in use.
+    """
+    with _name_the_chunk(chunk, Level.KEYS):
+        header, tensors = read_blob(blob, _identity(chunk, Level.KEYS))
+        keys = _read_numbers("index_keys", tensors, header, CPU)
+        if header["index"] != index:
+            keys = keys.new_empty(len(index.split()), 0, keys.shape[-1])
+        read = ChunkKeys(chunk, keys)
+        found = header["model"]
+    _check_model(found, model)
+    return read
 
 
 def decode_low(
     blob: bytes, chunk: ChunkId, model: str, device: torch.device = CPU
 ) -> KV:
-    """Give back the KV that `encode_low` was given; otherwise as `decode_high`.
+    """Give back the KV that `encode_low` was given; otherwise as `decode_node`.
 
     Raises:
-        CorruptChunkError: As for `decode_high`.
+        CorruptChunkError: As for `decode_node`.
         ModelMismatchError: The blob was made by another model.
     """
     with _name_the_chunk(chunk, Level.LOW):
         header, tensors = read_blob(blob, _identity(chunk, Level.LOW))
         kv = _read_kv(tensors, header, device)
-    _check_model(header, model)
+        found = header["model"]
+    _check_model(found, model)
     return kv
 
 
@@ -156,11 +202,11 @@ def _identity(chunk: ChunkId, level: Level) -> dict[str, Any]:
     return {"camera": chunk.camera, "chunk": chunk.name, "level": level.value}
 
 
-def _origin(kv: KV, compression: Compression, model: str) -> dict[str, Any]:
+def _origin(dtype: torch.dtype, compression: Compression, model: str) -> dict[str, Any]:
     return {
         "model": model,
         "compression": asdict(compression),
-        "dtype": dtype_name(kv.keys.dtype),
+        "dtype": dtype_name(dtype),
     }
 
 
@@ -213,9 +259,9 @@ def _read_numbers(
     return dequantise(Quantised(*parts), _BITS[numbers], dtype)
 
 
-def _check_model(header: Mapping[str, Any], model: str) -> None:
-    if header["model"] != model:
-        raise ModelMismatchError(expected=model, found=header["model"])
+def _check_model(found: str, model: str) -> None:
+    if found != model:
+        raise ModelMismatchError(expected=model, found=found)
 
 
 @contextmanager
@@ -229,5 +275,11 @@ def _name_the_chunk(chunk: ChunkId, level: Level) -> Iterator[None]:
         yield
     except KeyError as exc:
         raise CorruptChunkError(chunk, f"level {level.name}: no {exc}") from exc
-    except (ValueError, TypeError, RuntimeError, OverflowError) as exc:
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        OverflowError,
+    ) as exc:
         raise CorruptChunkError(chunk, f"level {level.name}: {exc}") from exc

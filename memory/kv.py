@@ -14,32 +14,49 @@ be put anywhere in a composed cache by rotating its keys once (Video-X2L does th
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import torch
 from torch import Tensor
 
 
 class Level(StrEnum):
-    """How strongly a chunk's KV is compressed."""
+    """A form in which a chunk is kept."""
 
     HIGH = "h"  # high compression: few tokens, coarse, always resident
     LOW = "l"  # low compression: many tokens, fine, archived
+    KEYS = "k"  # a few keys of the heads that retrieve: what relevance is judged by
+
+
+class Tier(IntEnum):
+    """How long a time one H-KV stands for: a chunk's, or that of many chunks."""
+
+    CHUNK = 0
+    MINUTE = 1
+    HOUR = 2
+    DAY = 3
+
+    @property
+    def duration_ms(self) -> int:
+        """Length of the time of day that a node of this tier is of, 0 for a chunk."""
+        return (0, 60_000, 3_600_000, 86_400_000)[self]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ChunkId:
-    """Names one chunk of one camera by the time it covers.
+    """Names one chunk of one camera, or a node of many chunks, by the time it covers.
 
     Attributes:
         camera: Name of the camera.
         start_ms: UTC of its first frame, milliseconds since the Unix epoch.
         end_ms: UTC at which it ends, exclusive.
+        tier: What it is.
     """
 
     camera: str
     start_ms: int
     end_ms: int
+    tier: Tier = Tier.CHUNK
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms < self.end_ms:
@@ -47,8 +64,17 @@ class ChunkId:
 
     @property
     def name(self) -> str:
-        """The chunk's name within its camera, sortable as text: `<start>-<end>`."""
-        return f"{self.start_ms:013d}-{self.end_ms:013d}"
+        """Its name within its camera, sortable as text.
+
+        `<start>-<end>`, and a node's with the name of its tier behind: `.minute`.
+        """
+        times = f"{self.start_ms:013d}-{self.end_ms:013d}"
+        return times if self.is_chunk else f"{times}.{self.tier.name.lower()}"
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether it names a chunk, not a node."""
+        return self.tier is Tier.CHUNK
 
     def overlaps(self, start_ms: int | None, end_ms: int | None) -> bool:
         """Tell whether any of it is in [start_ms, end_ms); None is without end."""
@@ -62,8 +88,14 @@ class ChunkId:
         Raises:
             ValueError: `name` is not of that form.
         """
-        start, _, end = name.partition("-")
-        return cls(camera, int(start), int(end))
+        times, _, tier = name.partition(".")
+        start, _, end = times.partition("-")
+        if not tier:
+            return cls(camera, int(start), int(end))
+        try:
+            return cls(camera, int(start), int(end), Tier[tier.upper()])
+        except KeyError as exc:
+            raise ValueError(f"no tier is called {tier}") from exc
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,9 +192,55 @@ class ChunkKV:
         return math.prod(self.grid) - len(self.places)
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The tokens of a node that are of one of its children.
+
+    Attributes:
+        child: The child's name.
+        num_tokens: How many, in time order behind those of the children before it.
+        high_tokens: Tokens of the child's own H-KV.
+    """
+
+    child: ChunkId
+    num_tokens: int
+    high_tokens: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """H-KV of a chunk, or of many: what is resident of a time.
+
+    Attributes:
+        id: Its name.
+        high: Its H-KV: the tokens of its time stamp, then those of its sections.
+        stamp_tokens: Tokens of its time stamp.
+        sections: What it has of its children, in time order; a chunk has none.
+        low_tokens: Tokens of a chunk's archived L-KV; 0 for more than a chunk.
+    """
+
+    id: ChunkId
+    high: KV
+    stamp_tokens: int
+    sections: tuple[Section, ...] = ()
+    low_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if self.id.is_chunk == bool(self.sections):
+            raise ValueError(f"{self.id} has {len(self.sections)} sections")
+        told = self.stamp_tokens + sum(each.num_tokens for each in self.sections)
+        if self.sections and told != self.high.num_tokens:
+            raise ValueError(f"{self.high.num_tokens} tokens, {told} are accounted for")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing but the time."""
+        return self.high.num_tokens <= self.stamp_tokens
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkMemory:
-    """What stays on the device for every chunk: its H-KV and its index keys.
+    """What is kept of a chunk to find it and to read it coarsely.
 
     Attributes:
         id: The chunk.
@@ -170,14 +248,21 @@ class ChunkMemory:
         index_keys: Fine pre-RoPE keys of the retrieval heads, taken before compression,
             (I, N, D); N is 0 if what was archived is of other heads than those in use.
         low_tokens: Tokens of its archived L-KV.
+        stamp_tokens: Tokens of the time stamp that its H-KV begins with.
     """
 
     id: ChunkId
     high: KV
     index_keys: Tensor
     low_tokens: int
+    stamp_tokens: int = 0
 
     @property
     def is_indexed(self) -> bool:
         """Whether its relevance can be judged."""
         return self.index_keys.shape[1] > 0
+
+    @property
+    def node(self) -> Node:
+        """What of it is resident."""
+        return Node(self.id, self.high, self.stamp_tokens, low_tokens=self.low_tokens)

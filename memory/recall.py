@@ -14,12 +14,12 @@ from memory.kv import ChunkId, Level
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that could be read.
+    """A chunk, or a node of many, that could be read.
 
     Attributes:
         chunk: Its name.
         high_tokens: Cost of reading it as H-KV.
-        low_tokens: Cost of reading it as L-KV.
+        low_tokens: Cost of reading it as L-KV; 0 for more than a chunk, which has none.
         score: Relevance to the question.
     """
 
@@ -77,7 +77,8 @@ def plan_recall(
         The readings, camera after camera, each in time order.
     """
     ranked = sorted(candidates, key=lambda c: c.score, reverse=True)
-    evidence = {c.chunk for c in ranked[: limits.top_k] if c.score > 0}
+    chunks = [c for c in ranked if c.low_tokens]
+    evidence = {c.chunk for c in chunks[: limits.top_k] if c.score > 0}
     fine = evidence | _newest(candidates, limits.newest)
     fine_first = sorted(ranked, key=lambda c: c.chunk not in fine)
 
@@ -100,7 +101,8 @@ def plan_recall(
 def _newest(candidates: Sequence[Candidate], count: int) -> set[ChunkId]:
     by_camera: dict[str, list[ChunkId]] = {}
     for candidate in candidates:
-        by_camera.setdefault(candidate.chunk.camera, []).append(candidate.chunk)
+        if candidate.low_tokens:
+            by_camera.setdefault(candidate.chunk.camera, []).append(candidate.chunk)
     return {
         c for chunks in by_camera.values() for c in sorted(chunks)[-count:] if count
     }

@@ -8,7 +8,7 @@ in `docs/protocol.md`.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from types import TracebackType
 from typing import Self
@@ -82,13 +82,12 @@ class RedisArchive:
         async with self.redis.turn() as client:
             await client.ping()
 
-    async def put(self, chunk: ChunkId, high: bytes, low: bytes | None) -> None:
+    async def put(self, chunk: ChunkId, blobs: Mapping[Level, bytes]) -> None:
         """Store a chunk's blobs, or nothing; the same again changes nothing.
 
         Args:
-            chunk: The chunk.
-            high: Blob of its H-KV.
-            low: Blob of its L-KV, None if that is no more.
+            chunk: The chunk, or a node.
+            blobs: Of its H-KV, and of its L-KV and its index keys as far as there are.
 
         Raises:
             ArchiveUnavailableError: The server can't be reached in time. The chunk may
@@ -96,18 +95,16 @@ class RedisArchive:
             ArchiveFullError: The server can't store more.
             ValueError: The chunk is longer than `LONGEST_CHUNK_MS`.
         """
-        if chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
+        if chunk.is_chunk and chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
             raise ValueError(f"{chunk} is longer than {LONGEST_CHUNK_MS} ms")
         # As memoryviews: the client spells out a refused command in its error, bytes
         # too, which takes a second for every 5 MB.
-        commands: list[Command] = [
-            ("SET", self._blob(chunk, Level.HIGH), memoryview(high))
-        ]
-        sizes: list[str | int] = [entry(chunk, Level.HIGH), len(high)]
-        if low is not None:
-            blob = ("SET", self._blob(chunk, Level.LOW), memoryview(low))
-            commands.append((*blob, *self._low_ttl))
-            sizes += [entry(chunk, Level.LOW), len(low)]
+        commands: list[Command] = []
+        sizes: list[str | int] = []
+        for level, blob in blobs.items():
+            ttl = self._low_ttl if level is Level.LOW else ()
+            commands.append(("SET", self._blob(chunk, level), memoryview(blob), *ttl))
+            sizes += [entry(chunk, level), len(blob)]
         commands.append(("HSET", self.keys.book(chunk.camera, self.model), *sizes))
         await self.redis.transact([*commands, *self.listing(chunk)])
 
@@ -136,6 +133,21 @@ class RedisArchive:
             loads = [group.create_task(self._get_or_error(*each)) for each in requests]
         return [load.result() for load in loads]
 
+    async def get_keys(
+        self, chunks: Sequence[ChunkId]
+    ) -> list[bytes | MemoryStoreError]:
+        """Give back the index keys of chunks, as `get_many`; small, so in one go."""
+        found: dict[ChunkId, bytes | None] = {}
+        try:
+            for camera in {chunk.camera for chunk in chunks}:
+                own = [chunk for chunk in chunks if chunk.camera == camera]
+                keys = [self._blob(chunk, Level.KEYS) for chunk in own]
+                async with self.redis.turn() as client:
+                    found |= zip(own, await client.mget(keys), strict=True)
+        except MemoryStoreError as exc:
+            return [exc for _ in chunks]
+        return [found[c] or ChunkNotFoundError(c, Level.KEYS) for c in chunks]
+
     async def timeline(
         self, camera: str, start_ms: int | None = None, end_ms: int | None = None
     ) -> list[ChunkId]:
@@ -145,12 +157,19 @@ class RedisArchive:
         key = self.keys.timeline(camera, self.model)
         async with self.redis.turn() as client:
             names = await client.zrangebyscore(key, earliest, latest)
-        chunks = [ChunkId.parse(camera, name.decode()) for name in names]
+        chunks = await asyncio.to_thread(_parse, camera, names)
         return [chunk for chunk in chunks if chunk.overlaps(start_ms, end_ms)]
 
+    async def nodes(self, camera: str) -> list[ChunkId]:
+        """Give back the nodes of many chunks, in the order of their starts."""
+        async with self.redis.turn() as client:
+            key = self.keys.nodes(camera, self.model)
+            names = await client.zrangebyscore(key, "-inf", "+inf")
+        return await asyncio.to_thread(_parse, camera, names)
+
     async def keeps(self, chunk: ChunkId) -> bool:
-        """Tell whether a chunk is in the timeline."""
-        key = self.keys.timeline(chunk.camera, self.model)
+        """Tell whether a chunk is in the timeline, or a node among the nodes."""
+        key = self.keys.listing(chunk, self.model)
         async with self.redis.turn() as client:
             return await client.zscore(key, chunk.name) is not None
 
@@ -165,26 +184,31 @@ class RedisArchive:
         return Freed(num_lows=len(chunks), num_bytes=num_bytes)
 
     async def remove(self, chunks: Sequence[ChunkId]) -> Freed:
-        """Delete a camera's chunks whole."""
+        """Delete a camera's chunks whole, or nodes."""
         num_bytes = 0
         for some in _batches(chunks):
-            timeline = self.keys.timeline(some[0].camera, self.model)
-            unlisting = ("ZREM", timeline, *(chunk.name for chunk in some))
-            num_bytes += await self._erase(some, list(Level), [unlisting])
-        return Freed(num_chunks=len(chunks), num_bytes=num_bytes)
+            camera, names = some[0].camera, [chunk.name for chunk in some]
+            unlisting = [
+                ("ZREM", key(camera, self.model), *names)
+                for key in (self.keys.timeline, self.keys.nodes)
+            ]
+            num_bytes += await self._erase(some, list(Level), unlisting)
+        num_chunks = sum(chunk.is_chunk for chunk in chunks)
+        return Freed(num_chunks=num_chunks, num_bytes=num_bytes)
 
     async def forget(self, camera: str, before_ms: int) -> Freed:
         """Delete the camera's chunks that ended by `before_ms`, and count them.
 
-        Forgetting is about what was seen: the chunks of other models go too. If the
-        server can't be reached, what is gone by then is gone from timeline and blobs
-        alike.
+        So go nodes that have anything of them, and the chunks of other models. If the
+        server can't be reached, what is gone is gone from timeline and blobs alike.
         """
         freed = Freed()
         for model in await self.models(camera):
             archive = self.of_model(model)
             chunks = await archive.timeline(camera, None, before_ms)
             over = [chunk for chunk in chunks if chunk.end_ms <= before_ms]
+            nodes = await archive.nodes(camera)
+            over += [node for node in nodes if node.start_ms < before_ms]
             freed += await archive.remove(over)
         return freed
 
@@ -197,15 +221,13 @@ class RedisArchive:
         """Give back the models that the archive keeps chunks of a camera of, sorted."""
         async with self.redis.turn() as client:
             models = await client.smembers(self.keys.models(camera))
+            named = sorted(model.decode() for model in models)
+            keys = self.keys.timeline, self.keys.nodes
             return [
                 model
-                for model in sorted(model.decode() for model in models)
-                if await client.exists(self.keys.timeline(camera, model))
+                for model in named
+                if await client.exists(*(key(camera, model) for key in keys))
             ]
-
-    async def other_models(self, camera: str) -> list[str]:
-        """Give back the other models among `models`."""
-        return [model for model in await self.models(camera) if model != self.model]
 
     async def booked(self, camera: str) -> list[Booked]:
         """Give back what the book says of a camera's chunks, oldest first."""
@@ -231,10 +253,9 @@ class RedisArchive:
 
     def listing(self, chunk: ChunkId) -> list[Command]:
         """Give the commands that end a transaction about a chunk which is to exist."""
-        timeline = self.keys.timeline(chunk.camera, self.model)
         return [
             ("SADD", self.keys.models(chunk.camera), self.model),
-            ("ZADD", timeline, chunk.start_ms, chunk.name),
+            ("ZADD", self.keys.listing(chunk, self.model), chunk.start_ms, chunk.name),
         ]
 
     async def _get_or_error(
@@ -269,6 +290,10 @@ class RedisArchive:
 
     def _blob(self, chunk: ChunkId, level: Level) -> str:
         return self.keys.blob(chunk, level, self.model)
+
+
+def _parse(camera: str, names: Sequence[bytes]) -> list[ChunkId]:
+    return [ChunkId.parse(camera, name.decode()) for name in names]
 
 
 def _batches(chunks: Sequence[ChunkId]) -> Iterator[Sequence[ChunkId]]:

@@ -42,14 +42,21 @@ def width(kv: KV) -> int:
     return min(kv.span, kv.num_tokens)
 
 
-def place(kv: KV, start: int) -> Tensor:
-    """Give the positions (L, 3, S) of a run that begins at position `start`.
+def place(runs: Sequence[KV]) -> Tensor:
+    """Give the positions (L, 3, T) of runs that stand right behind each other.
 
-    Time is scaled to the run's width; height and width keep their distance from time.
+    Time is scaled to each run's width; height and width keep their distance from time.
     """
-    time = kv.positions[:, :1]  # (L, 1, S)
-    shift = start + time * (width(kv) / kv.span) - time  # (L, 1, S)
-    return kv.positions + shift  # (L, 3, S)
+    positions = torch.cat([run.positions for run in runs], dim=2)  # (L, 3, T)
+    sizes = torch.tensor([run.num_tokens for run in runs])  # (runs,)
+    widths = torch.tensor([width(run) for run in runs])  # (runs,)
+    spans = torch.tensor([run.span for run in runs])  # (runs,)
+    starts = widths.cumsum(0) - widths  # (runs,)
+    each = torch.stack((starts, widths / spans))
+    start, scale = each.repeat_interleave(sizes, dim=1).to(positions.device)  # (T,)
+    time = positions[:, :1]  # (L, 1, T)
+    placed: Tensor = positions + (start + time * scale - time)  # (L, 3, T)
+    return placed
 
 
 def compose(runs: Sequence[KV], rotary: Rotary, *, room: int) -> MixedCache:
@@ -60,12 +67,7 @@ def compose(runs: Sequence[KV], rotary: Rotary, *, room: int) -> MixedCache:
         rotary: The model's rotary module.
         room: Tokens that may still be written behind them.
     """
-    starts, position = [], 0
-    for run in runs:
-        starts.append(position)
-        position += width(run)
-    placed = [place(run, start) for run, start in zip(runs, starts, strict=True)]
-    positions = torch.cat(placed, dim=2)  # (L, 3, T)
+    positions = place(runs)  # (L, 3, T)
 
     layers, heads, _, size = runs[0].keys.shape
     tokens = positions.shape[2]
@@ -76,4 +78,4 @@ def compose(runs: Sequence[KV], rotary: Rotary, *, room: int) -> MixedCache:
         cos, sin = rotary.cos_sin(positions[layer])  # (T, D)
         keys[layer, :, :tokens] = rotate(stored, cos, sin)
         values[layer, :, :tokens] = torch.cat([r.values[layer] for r in runs], dim=1)
-    return MixedCache(keys, values, tokens, position)
+    return MixedCache(keys, values, tokens, sum(map(width, runs)))

@@ -66,6 +66,19 @@ class Indexed(Protocol):
         """Pre-RoPE keys, (I, N, D); none of them if N is 0."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkKeys:
+    """A chunk's keys in some heads, and nothing else of it.
+
+    Attributes:
+        id: The chunk.
+        index_keys: Pre-RoPE keys, (I, N, D).
+    """
+
+    id: ChunkId
+    index_keys: Tensor
+
+
 def score_chunks(
     queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads
 ) -> Tensor:
@@ -112,7 +125,7 @@ def _affinity(queries: Tensor, chunks: Sequence[Indexed], heads: IndexHeads) -> 
     """Give the best key's logit, de-trended camera by camera, (Q', T, C)."""
     scaled = queries.float() * queries.shape[-1] ** -0.5  # (Q', T, D)
     blocks = [
-        _best_keys(scaled, chunks[start : start + BLOCK_CHUNKS], heads)
+        best_keys(scaled, chunks[start : start + BLOCK_CHUNKS], heads)
         for start in range(0, len(chunks), BLOCK_CHUNKS)
     ]
     affinity = torch.cat(blocks, dim=-1)  # (Q', T, C)
@@ -145,8 +158,14 @@ def detrend(affinity: Tensor, times: Tensor) -> Tensor:
     return affinity - slope * centred
 
 
-def _best_keys(scaled: Tensor, chunks: Sequence[Indexed], heads: IndexHeads) -> Tensor:
-    """Give the best key's logit per head, question token and chunk, (Q', T, c)."""
+def best_keys(scaled: Tensor, chunks: Sequence[Indexed], heads: IndexHeads) -> Tensor:
+    """Give the best key's logit per head, question token and chunk, (Q', T, c).
+
+    Args:
+        scaled: Queries divided by the root of the head size, (Q', T, D), float32.
+        chunks: At least one, each with index keys.
+        heads: What the index holds.
+    """
     counts = torch.tensor([chunk.index_keys.shape[1] for chunk in chunks])  # (c,)
     owner = torch.arange(len(chunks)).repeat_interleave(counts)  # (sum N,)
     keys = torch.cat([chunk.index_keys for chunk in chunks], dim=1)  # (I, sum N, D)

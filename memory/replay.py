@@ -34,10 +34,10 @@ async def replay(
         await witnesses.look(archive)
         for chunk in await asyncio.to_thread(spool.pending):
             try:
-                high, low = await asyncio.to_thread(spool.read, chunk)
+                blobs = await asyncio.to_thread(spool.read, chunk)
             except CorruptChunkError as exc:
                 logger.warning("spooled chunk is torn: %s", exc)
                 continue
-            await archive.put(chunk, high, low)
+            await archive.put(chunk, blobs)
             witnesses.saw(chunk)
             await asyncio.to_thread(spool.remove, chunk)

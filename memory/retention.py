@@ -15,13 +15,13 @@ from memory.kv import ChunkId, Level
 
 @dataclass(frozen=True, slots=True, order=True)
 class Booked:
-    """What the archive's book says of one chunk.
+    """What the archive's book says of one chunk, or of a node.
 
     Attributes:
         end_ms: When the chunk ended; first, so that the oldest sorts first.
         chunk: The chunk.
         model: Fingerprint of the model that made it.
-        high_bytes: Size of its H-KV, 0 if there is none.
+        high_bytes: Size of its H-KV and its index keys, 0 if there is none.
         low_bytes: Size of its L-KV, 0 if there is none.
     """
 
@@ -33,8 +33,14 @@ class Booked:
 
     @property
     def num_bytes(self) -> int:
-        """Size of both levels."""
+        """Size of all there is."""
         return self.high_bytes + self.low_bytes
+
+    def is_before(self, time_ms: int) -> bool:
+        """Tell whether a chunk ended by a time, or a node has anything from before."""
+        if self.chunk.is_chunk:
+            return self.end_ms <= time_ms
+        return self.chunk.start_ms < time_ms
 
     @classmethod
     def read(
@@ -48,8 +54,11 @@ class Booked:
         booked = []
         for name, levels in found.items():
             chunk = ChunkId.parse(camera, name)
-            high, low = (levels.get(level.value, 0) for level in Level)
-            booked.append(cls(chunk.end_ms, chunk, model, high, low))
+            high, low, keys = (
+                levels.get(level.value, 0)
+                for level in (Level.HIGH, Level.LOW, Level.KEYS)
+            )
+            booked.append(cls(chunk.end_ms, chunk, model, high + keys, low))
         return sorted(booked)
 
 
@@ -58,7 +67,7 @@ class Limits:
     """How much the archive may hold; None is without bound.
 
     Attributes:
-        before_ms: UTC in milliseconds; what ended by then goes whole.
+        before_ms: UTC in milliseconds; what is from before goes whole.
         total: Bytes of all cameras together.
         per_camera: Bytes of each camera.
     """
@@ -99,7 +108,8 @@ class Retirement:
         """What that frees."""
         num_bytes = sum(b.low_bytes for b in self.lows)
         num_bytes += sum(b.num_bytes for b in self.chunks)
-        return Freed(len(self.lows), len(self.chunks), num_bytes)
+        num_chunks = sum(b.chunk.is_chunk for b in self.chunks)
+        return Freed(len(self.lows), num_chunks, num_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ def plan_retirement(booked: Iterable[Booked], limits: Limits) -> Retirement:
     held = sorted(booked)
     cameras: dict[str, list[Booked]] = defaultdict(list)
     for each in held:
-        if limits.before_ms is None or each.end_ms > limits.before_ms:
+        if limits.before_ms is None or not each.is_before(limits.before_ms):
             cameras[each.chunk.camera].append(each)
     fitting = [_fit(some, limits.per_camera) for some in cameras.values()]
     left = {

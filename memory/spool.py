@@ -10,17 +10,19 @@ import os
 import struct
 import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+import msgpack
 
 from memory.errors import ArchiveFullError, ChunkNotFoundError, CorruptChunkError
 from memory.kv import ChunkId, Level
 
 logger = logging.getLogger(__name__)
 
-_MAGIC = b"LONGWSP1"
-_HEAD = struct.Struct("<8sIQQ")  # magic, CRC-32 of the rest, lengths of the two blobs
-_AFTER_CHECKSUM = 12
+_MAGIC = b"LONGWSP2"
+_HEAD = struct.Struct("<8sI")  # magic, CRC-32 of the rest: a msgpack map of the blobs
 _SUFFIX, _UNFINISHED = ".chunk", ".part"
 
 
@@ -48,7 +50,7 @@ class Spool:
         for leftover in directory.glob(f"*{_UNFINISHED}"):
             leftover.unlink()
 
-    def append(self, chunk: ChunkId, high: bytes, low: bytes) -> None:
+    def append(self, chunk: ChunkId, blobs: Mapping[Level, bytes]) -> None:
         """Keep a chunk on disk, dropping the oldest ones if there is no room.
 
         Once this returns the chunk survives a power cut.
@@ -56,7 +58,8 @@ class Spool:
         Raises:
             ArchiveFullError: The chunk alone is over the bound, or the disk refuses.
         """
-        needed = _HEAD.size + len(high) + len(low)
+        content: bytes = msgpack.packb({lv.value: blob for lv, blob in blobs.items()})
+        needed = _HEAD.size + len(content)
         if needed > self._max_bytes:
             raise ArchiveFullError(
                 f"a chunk of {needed} bytes is over the spool's {self._max_bytes}"
@@ -65,7 +68,7 @@ class Spool:
             path = self._path(chunk)
             try:
                 self._make_room(needed, path)
-                self._write(path, high, low)
+                self._write(path, content)
             except OSError as exc:
                 path.with_suffix(_UNFINISHED).unlink(missing_ok=True)
                 raise ArchiveFullError(f"the spool can't store: {exc}") from exc
@@ -75,8 +78,8 @@ class Spool:
         chunks = (_chunk_of(path) for path in self._files())
         return [chunk for chunk in chunks if chunk is not None]
 
-    def read(self, chunk: ChunkId) -> tuple[bytes, bytes]:
-        """Give back a chunk's blobs, high and low.
+    def read(self, chunk: ChunkId) -> dict[Level, bytes]:
+        """Give back a chunk's blobs.
 
         Raises:
             ChunkNotFoundError: It does not wait here.
@@ -88,14 +91,11 @@ class Spool:
         except FileNotFoundError as exc:
             raise ChunkNotFoundError(chunk, Level.LOW) from exc
         if len(content) >= _HEAD.size:
-            magic, checksum, high_length, low_length = _HEAD.unpack_from(content)
+            magic, checksum = _HEAD.unpack_from(content)
             blobs = content[_HEAD.size :]
-            if (
-                magic == _MAGIC
-                and high_length + low_length == len(blobs)
-                and zlib.crc32(content[_AFTER_CHECKSUM:]) == checksum
-            ):
-                return bytes(blobs[:high_length]), bytes(blobs[high_length:])
+            if magic == _MAGIC and zlib.crc32(blobs) == checksum:
+                found = msgpack.unpackb(blobs)
+                return {Level(level): blob for level, blob in found.items()}
         self.remove(chunk)
         self.dropped += 1
         raise CorruptChunkError(chunk, "torn in the spool")
@@ -128,14 +128,11 @@ class Spool:
                 extra={"dropped": self.dropped, "freed_bytes": size},
             )
 
-    def _write(self, path: Path, high: bytes, low: bytes) -> None:
-        lengths = struct.pack("<QQ", len(high), len(low))
-        checksum = zlib.crc32(low, zlib.crc32(high, zlib.crc32(lengths)))
+    def _write(self, path: Path, content: bytes) -> None:
         unfinished = path.with_suffix(_UNFINISHED)
         with unfinished.open("wb") as file:
-            file.write(_HEAD.pack(_MAGIC, checksum, len(high), len(low)))
-            file.write(high)
-            file.write(low)
+            file.write(_HEAD.pack(_MAGIC, zlib.crc32(content)))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

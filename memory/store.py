@@ -1,70 +1,47 @@
 """Memory as the agent sees it: remember a chunk, recall what a question needs, forget.
 
-One facade over the resident H-KV, the archive and the spool. A chunk counts as
-remembered once it is durable: in the archive, or in the spool on disk while the archive
-is away.
+One facade over the resident H-KV, the index, the archive and the spool. A chunk counts
+as remembered once it is durable: in the archive, or in the spool on disk while the
+archive is away.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from memory.archive_upkeep import retire
-from memory.chunk_reader import ChunkReader
-from memory.codec import Compression, encode_high, encode_low
+from memory.chunk_reader import ChunkReader, Times
 from memory.compression.bilevel import BiLevel, CompressedChunk
+from memory.consolidator import FACTORS, Consolidator
+from memory.descent import Reach, descend, reach
 from memory.errors import (
     ArchiveFullError,
     ArchiveUnavailableError,
     MemoryStoreError,
 )
-from memory.kv import KV, ChunkId, ChunkMemory, Level
+from memory.index import ChunkIndex
+from memory.kv import ChunkId, Node, Tier
 from memory.outage import Outage
+from memory.rebuilding import Loader, Loading
 from memory.recall import Reading
+from memory.recollection import Recollection, recollect
 from memory.redis_archive import RedisArchive
+from memory.relevant import Relevance, judge
 from memory.replay import replay
 from memory.resident import ResidentMemory
 from memory.retention import Freed, Limits
 from memory.spool import Spool
+from memory.watch import Span, WatchedTimes
 from memory.witnesses import Witnesses
+from memory.writing import Stored, write_chunk
 
 logger = logging.getLogger(__name__)
 
 REPLAY_INTERVAL_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What remembering one chunk cost.
-
-    Attributes:
-        high_bytes: Size of its H-KV blob.
-        low_bytes: Size of its L-KV blob.
-        is_spooled: Whether it waits on disk for the archive.
-    """
-
-    high_bytes: int
-    low_bytes: int
-    is_spooled: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recollection:
-    """What a question reads.
-
-    Attributes:
-        readings: The plan as it could be carried out, in time order within each camera.
-        runs: KV of each reading, on the device.
-        degraded: Why it is less than was planned: `archive_unavailable`,
-            `chunk_fallback`.
-    """
-
-    readings: tuple[Reading, ...]
-    runs: tuple[KV, ...]
-    degraded: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,24 +49,11 @@ class Watched:
     """What was watched in a time.
 
     Attributes:
-        chunks: The chunks, in time order.
-        is_whole: False if the archive could not be asked, or has lost some.
+        spans: The spans without a gap, in time order.
+        is_whole: False if there may be more: memory is not loaded yet, or lost.
     """
 
-    chunks: tuple[ChunkId, ...]
-    is_whole: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
-    """What can be read of a time.
-
-    Attributes:
-        memories: H-KV and index keys, camera after camera, each in time order.
-        is_whole: False if the archive could not be asked for more.
-    """
-
-    memories: tuple[ChunkMemory, ...]
+    spans: tuple[Span, ...]
     is_whole: bool
 
 
@@ -98,27 +62,40 @@ class MemoryStore:
     """The memory of all cameras.
 
     Attributes:
-        archive: Where L-KV (and H-KV, for restarts) is kept.
+        archive: Where all that is remembered is kept.
         spool: Where chunks wait while the archive is away.
         resident: H-KV on the device.
+        index: What chunks are found by.
         bilevel: How chunks are compressed.
         model: Fingerprint of the model whose KV this is.
         device: Where KV is read.
+        factors: Tokens in / tokens kept when H-KV is consolidated.
         fallbacks: Chunks read as H-KV so far because their L-KV was missing or corrupt.
-        is_rebuilt: False while what was remembered before a restart is not resident.
+        loading: How far what was remembered before a restart is loaded.
         outage: Whether the archive is away.
+        consolidator: Keeps `resident` under its budget.
     """
 
     archive: RedisArchive
     spool: Spool
     resident: ResidentMemory
+    index: ChunkIndex
     bilevel: BiLevel
     model: str
     device: torch.device
+    factors: Mapping[Tier, float] = field(default_factory=lambda: FACTORS)
     fallbacks: int = field(default=0, init=False)
-    is_rebuilt: bool = field(default=True, init=False)
+    loading: Loading = field(default_factory=Loading, init=False)
     outage: Outage = field(default_factory=Outage, init=False)
+    consolidator: Consolidator = field(init=False)
+    _times: WatchedTimes = field(default_factory=WatchedTimes, init=False)
     _witnesses: Witnesses = field(default_factory=Witnesses, init=False)
+
+    def __post_init__(self) -> None:
+        numbers = self.bilevel.high.numbers
+        self.consolidator = Consolidator(
+            self.archive, self.outage, self.factors, numbers
+        )
 
     async def remember(self, chunk: CompressedChunk) -> Stored:
         """Make a chunk durable, then resident.
@@ -128,73 +105,104 @@ class MemoryStore:
                 it or can't be written.
         """
         id = chunk.memory.id
-        high, low = await asyncio.to_thread(self._encode, chunk)
+        blobs, keys = await asyncio.to_thread(
+            write_chunk, chunk, self.bilevel, self.model
+        )
         is_spooled = False
         try:
             with self.outage.noticed():
-                await self.archive.put(id, high, low)
+                await self.archive.put(id, blobs)
             self._witnesses.saw(id)
         except (ArchiveUnavailableError, ArchiveFullError) as exc:
             logger.warning("%s/%s goes to the spool: %s", id.camera, id.name, exc)
-            await asyncio.to_thread(self.spool.append, id, high, low)
+            await asyncio.to_thread(self.spool.append, id, blobs)
             is_spooled = True
+        tokens = chunk.memory.high.num_tokens
+        await self.consolidator.make_room(self.resident, tokens)
         self.resident.retain(chunk)
-        return Stored(len(high), len(low), is_spooled)
+        self.index.add(id, keys)
+        self._times.add(id)
+        return Stored.of(blobs, is_spooled=is_spooled)
 
-    async def candidates(self, chunks: Sequence[ChunkId], max_tokens: int) -> Found:
-        """Give the H-KV and index keys of chunks: resident ones, others as far as fit.
+    async def relevance(
+        self,
+        queries: Tensor,
+        cameras: Sequence[str],
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> Relevance:
+        """Judge all chunks of cameras that overlap [start_ms, end_ms).
+
+        Those of the short list whose fine keys can't be read are judged by their marks
+        alone.
 
         Args:
-            chunks: What was watched in the time that is asked about.
-            max_tokens: Most H-KV tokens to read from the archive, newest chunks first.
+            queries: Pre-RoPE queries of the question's tokens in the index heads,
+                (Q', T, D).
+            cameras: Of which.
+            start_ms: UTC in milliseconds; None is without end, as is `end_ms`.
+            end_ms: Likewise.
         """
-        cameras = sorted({chunk.camera for chunk in chunks})
-        wanted = set(chunks)
-        found = {m.id: m for m in self.resident.chunks(cameras) if m.id in wanted}
-        missing = sorted(wanted - found.keys(), key=_start, reverse=True)
-        is_whole = True
-        try:
-            async for memory in self._reader.highs(missing):
-                max_tokens -= memory.high.num_tokens
-                if max_tokens < 0:
-                    break
-                found[memory.id] = memory
-        except ArchiveUnavailableError as exc:
-            logger.warning("only resident chunks are considered: %s", exc)
-            is_whole = False
-        memories = tuple(found[chunk] for chunk in sorted(found))
-        return Found(memories=memories, is_whole=is_whole)
+        window = self.index.window(cameras, start_ms, end_ms)
+        return await judge(self.reader, window, queries.cpu(), self.bilevel.heads)
+
+    async def reach(
+        self, cameras: Sequence[str], times: Times, max_tokens: int
+    ) -> Reach:
+        """Give the nodes that stand for a time: resident ones, finer as far as fits.
+
+        Without a time that is what is resident.
+
+        Args:
+            cameras: Of which.
+            times: Start and end, UTC in milliseconds; None is without end.
+            max_tokens: Most H-KV tokens to read; the newest get it first.
+        """
+        nodes = self.resident.nodes(cameras, *times)
+        if nodes and times == (None, None):
+            return Reach(nodes, is_whole=True)
+        missing, is_whole = set[ChunkId](), True
+        for camera in cameras:
+            before = self._before_resident(camera, times)
+            if before is not None:
+                chunks, is_asked = await self.reader.stored(camera, before)
+                missing, is_whole = missing | chunks, is_whole and is_asked
+        held = {node.id for node in nodes}
+        missing = {chunk for chunk in missing if chunk not in held}
+        found = await reach(self.reader, nodes, missing, times, max_tokens)
+        return replace(found, is_whole=is_whole and found.is_whole)
+
+    async def descend(self, nodes: Sequence[Node], chunks: Sequence[ChunkId]) -> Reach:
+        """Open nodes down to some chunks, which then stand beside what is left of them.
+
+        Args:
+            nodes: As `reach` gave them.
+            chunks: Those that are wanted, in any of them or in none.
+        """
+        return await descend(self.reader, nodes, chunks)
 
     async def recall(
-        self, plan: Sequence[Reading], memories: Sequence[ChunkMemory]
+        self, plan: Sequence[Reading], nodes: Sequence[Node]
     ) -> Recollection:
         """Carry out a recall plan: fetch the L-KV it asks for, fall back to H-KV.
 
         Args:
-            plan: Readings of chunks among `memories`.
-            memories: The candidates that were planned from.
+            plan: Readings of some of the nodes.
+            nodes: The candidates that were planned from.
         """
-        wanted = [r.chunk for r in plan if r.level is Level.LOW]
-        found = {c: kv for c in wanted if (kv := self.resident.low(c)) is not None}
-        missing = [chunk for chunk in wanted if chunk not in found]
-        degraded = set()
-        lows = await self._reader.lows(missing)
-        for chunk, low in zip(missing, lows, strict=True):
-            if isinstance(low, ArchiveUnavailableError):
-                degraded.add("archive_unavailable")
-            elif isinstance(low, MemoryStoreError):
-                logger.warning("reading H-KV instead of L-KV: %s", low)
-                self.fallbacks += 1
-                degraded.add("chunk_fallback")
-            else:
-                found[chunk] = low
+        recalled = await recollect(self.reader, self.resident, plan, nodes)
+        self.fallbacks += recalled.fallbacks
+        return recalled
 
-        high = {memory.id: memory.high for memory in memories}
-        readings = [
-            r if r.chunk in found else replace(r, level=Level.HIGH) for r in plan
-        ]
-        runs = [found.get(r.chunk, high[r.chunk]) for r in plan]
-        return Recollection(tuple(readings), tuple(runs), frozenset(degraded))
+    def watched(
+        self, camera: str, start_ms: int | None = None, end_ms: int | None = None
+    ) -> Watched:
+        """Give the times in a window from which anything is remembered."""
+        is_lost = self._witnesses.is_lost(camera, start_ms)
+        return Watched(
+            spans=self._times.within(camera, start_ms, end_ms),
+            is_whole=self.loading.is_listed and not is_lost,
+        )
 
     async def forget(self, camera: str, before_ms: int) -> Freed:
         """Forget a camera's chunks that ended before a moment.
@@ -204,8 +212,7 @@ class MemoryStore:
         Raises:
             ArchiveUnavailableError: The archive does not answer; ask again later.
         """
-        self.resident.forget(camera, before_ms)
-        self._witnesses.forget(camera, before_ms)
+        await self._forget_here(camera, before_ms)
         for chunk in await asyncio.to_thread(self.spool.pending):
             if chunk.camera == camera and chunk.end_ms <= before_ms:
                 await asyncio.to_thread(self.spool.remove, chunk)
@@ -214,86 +221,73 @@ class MemoryStore:
     async def retire(self, cameras: Sequence[str], limits: Limits) -> Freed:
         """Have the archive give up what is over its limits, raising as `forget`."""
         done = await retire(self.archive, cameras, limits)
-        for each in done.chunks:
-            self._witnesses.forget(each.chunk.camera, each.end_ms)
+        own = (b for b in done.chunks if b.chunk.is_chunk and b.model == self.model)
+        newest = {each.chunk.camera: each.end_ms for each in sorted(own)}
+        for camera, end_ms in newest.items():
+            await self._forget_here(camera, end_ms)
         return done.freed
 
-    async def watched(
-        self, camera: str, start_ms: int | None, end_ms: int | None
-    ) -> Watched:
-        """Give all chunks remembered in a window, also those no longer resident."""
-        here = {m.id for m in self.resident.chunks([camera], start_ms, end_ms)}
-        spooled = await asyncio.to_thread(self.spool.pending)
-        own = {chunk for chunk in spooled if chunk.camera == camera}
-        here |= {chunk for chunk in own if chunk.overlaps(start_ms, end_ms)}
-        is_whole = not self._witnesses.is_lost(camera, start_ms)
-        try:
-            with self.outage.noticed():
-                here |= set(await self.archive.timeline(camera, start_ms, end_ms))
-        except ArchiveUnavailableError as exc:
-            logger.warning("coverage of %s without the archive: %s", camera, exc)
-            is_whole = False
-        return Watched(chunks=tuple(sorted(here)), is_whole=is_whole)
+    async def rebuild(self, cameras: Sequence[str]) -> Loading:
+        """Load what was remembered before a restart, the newest first; reads no L-KV.
 
-    async def rebuild(self, cameras: Sequence[str]) -> int:
-        """Make the newest chunks resident again after a restart; give how many.
-
-        Reads H-KV only, the newest of all cameras first, until the budget is full.
+        What is loaded is answered from while the rest comes.
 
         Raises:
             ArchiveUnavailableError: The archive does not answer.
         """
-        self.is_rebuilt = False
-        spooled = await asyncio.to_thread(self.spool.pending)
-        chunks = {chunk for chunk in spooled if chunk.camera in cameras}
+        self.loading = Loading(is_listed=False, is_done=False)
+        listed = {}
         for camera in cameras:
-            chunks |= set(await self.archive.timeline(camera))
-        count = 0
-        newest_first = sorted(chunks, key=_start, reverse=True)
-        async for memory in self._reader.highs(newest_first):
-            if not self.resident.has_room(memory.high.num_tokens):
-                break
-            self.resident.insert(memory)
-            count += 1
-        self.is_rebuilt = True
-        return count
+            chunks, is_asked = await self.reader.stored(camera, (None, None))
+            self._times.add_all(camera, chunks)
+            if is_asked:
+                listed[camera] = (chunks, await self.archive.nodes(camera))
+        if len(listed) < len(cameras):
+            raise ArchiveUnavailableError("the archive is away")
+        self.loading.is_listed = True
+        loader = Loader(self.reader, self.resident, self.index, self.consolidator)
+        await loader.load(listed, self.loading)
+        return self.loading
 
     async def replay_spool(self) -> None:
-        """Carry spooled chunks into the archive whenever it answers; runs for ever.
+        """Carry what waits into the archive whenever it answers; runs for ever.
 
         This is the one who asks an archive that is away whether it is back.
         """
         while True:
             try:
                 await replay(self.spool, self.archive, self.outage, self._witnesses)
+                await self.consolidator.archive_nodes()
             except (MemoryStoreError, OSError) as exc:
                 logger.debug("the spool waits: %s", exc)
             await asyncio.sleep(REPLAY_INTERVAL_S)
 
-    @property
-    def _index(self) -> str:
-        return self.bilevel.heads.index_name
+    async def _forget_here(self, camera: str, before_ms: int) -> None:
+        await self.consolidator.forget(camera, before_ms)
+        self.resident.forget(camera, before_ms)
+        self.index.forget(camera, before_ms)
+        self._times.forget(camera, before_ms)
+        self._witnesses.forget(camera, before_ms)
+
+    def _before_resident(self, camera: str, times: Times) -> Times | None:
+        """Give the part of a time that is before all that is resident, if watched."""
+        start_ms, end_ms = times
+        nodes = self.resident.nodes([camera])
+        if nodes:
+            oldest_ms = nodes[0].id.start_ms
+            end_ms = oldest_ms if end_ms is None else min(end_ms, oldest_ms)
+        if self.loading.is_listed and not self._times.within(camera, start_ms, end_ms):
+            return None
+        return start_ms, end_ms
 
     @property
-    def _reader(self) -> ChunkReader:
+    def reader(self) -> ChunkReader:
+        """What reads what is stored."""
         return ChunkReader(
             self.archive,
             self.spool,
             self.outage,
             self.model,
-            self._index,
+            self.bilevel.heads.index_name,
             self.device,
         )
-
-    def _encode(self, chunk: CompressedChunk) -> tuple[bytes, bytes]:
-        high, low = self.bilevel.high, self.bilevel.low
-        made_high = Compression(high.method, high.factor, high.numbers)
-        made_low = Compression(low.method, low.factor, low.numbers)
-        return (
-            encode_high(chunk.memory, made_high, self.model, self._index),
-            encode_low(chunk.memory.id, chunk.low, made_low, self.model),
-        )
-
-
-def _start(chunk: ChunkId) -> int:
-    return chunk.start_ms

@@ -4,13 +4,27 @@ from collections.abc import Awaitable, Callable
 
 from waiting import until
 
-from memory.kv import ChunkId
+from memory.kv import ChunkId, Level, Tier
 
 MODEL = "ab12cd34"
 
 
 def chunk_at(second: int, camera: str = "door", length_s: int = 1) -> ChunkId:
     return ChunkId(camera, second * 1000, (second + length_s) * 1000)
+
+
+def node_at(
+    second: int, camera: str = "door", length_s: int = 60, tier: Tier = Tier.MINUTE
+) -> ChunkId:
+    return ChunkId(camera, second * 1000, (second + length_s) * 1000, tier)
+
+
+def levels(
+    high: bytes, low: bytes | None = None, keys: bytes | None = None
+) -> dict[Level, bytes]:
+    """The blobs of a chunk by their level, those that there are."""
+    given = {Level.HIGH: high, Level.LOW: low, Level.KEYS: keys}
+    return {level: blob for level, blob in given.items() if blob is not None}
 
 
 async def until_reports(

@@ -19,7 +19,15 @@ START_S = 10.0
 NEEDED_COMMANDS = [
     *("+ping", "+multi", "+exec", "+discard", "+scan", "+exists", "+unlink"),
     *("+get", "+set", "+hset", "+hmget", "+hdel", "+hscan", "+hvals", "+sadd"),
-    *("+smembers", "+sismember", "+zadd", "+zrem", "+zscore", "+zrangebyscore"),
+    *(
+        "+smembers",
+        "+sismember",
+        "+zadd",
+        "+zrem",
+        "+zscore",
+        "+zrangebyscore",
+        "+mget",
+    ),
 ]
 
 

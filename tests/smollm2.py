@@ -8,9 +8,9 @@ from torch import Tensor
 
 from agent.calibration.written import write_log
 from benchmarks.smollm2 import IS_INSTALLED, SmolLM2
-from memory.calibration import ChunkKeys, Trials, score_each_head
+from memory.calibration import Trials, score_each_head
 from memory.kv import ChunkId
-from memory.relevance import IndexHeads
+from memory.relevance import ChunkKeys, IndexHeads
 
 __all__ = ["IS_INSTALLED", "SmolLM2", "try_on_log"]
 

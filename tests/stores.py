@@ -7,6 +7,7 @@ import torch
 from kv_factory import make_chunk
 
 from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
+from memory.index import ChunkIndex
 from memory.kv import ChunkId, Level
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
@@ -38,7 +39,9 @@ async def new_store(
 ) -> MemoryStore:
     spool = await asyncio.to_thread(Spool, folder / "spool", spool_bytes)
     resident = ResidentMemory(budget, newest)
-    return MemoryStore(archive, spool, resident, BILEVEL, "m", torch.device("cpu"))
+    index = ChunkIndex(1 << 24)
+    cpu = torch.device("cpu")
+    return MemoryStore(archive, spool, resident, index, BILEVEL, "m", cpu)
 
 
 def fine(*numbers: int) -> list[Reading]:

@@ -15,7 +15,6 @@ from agent.vlm.model import VisionLanguageModel
 from agent.vlm.text_shape import text_config
 from memory.calibration import (
     Choice,
-    ChunkKeys,
     Trials,
     choose_heads,
     recall_at,
@@ -23,6 +22,7 @@ from memory.calibration import (
 )
 from memory.compression.index import take_index_keys
 from memory.kv import KV, ChunkId
+from memory.relevance import ChunkKeys
 
 Source = Literal["camera", "text"]
 _TIMES_CHANCE = 3  # what heads have to beat to be worth anything

@@ -14,19 +14,18 @@ from pathlib import Path
 
 from agent.vlm.generation import Reader, decode, decode_room
 from agent.vlm.model import VisionLanguageModel
+from benchmarks.opening import empty
 from ingest.camera import read_frames
 from ingest.chunker import chunk_frames
 from ingest.frame import Frame
 from ingest.settings import CameraSettings, Resume
-from memory.kv import KV, ChunkId
+from memory.kv import KV, ChunkId, ChunkMemory
 from memory.recall import Candidate, RecallLimits, plan_recall
 from memory.rehydration import compose
 from memory.relevance import score_chunks
-from memory.resident import ResidentMemory
 from memory.store import MemoryStore
 
 CAMERA = "video"
-UNBOUNDED = 1 << 30
 _FROM_ZERO = Resume(began_s=0.0, from_s=0.0)  # the model is told the time in the video
 
 
@@ -103,7 +102,8 @@ class Viewer:
             CameraError: It can't be read.
         """
         await self.store.archive.forget(CAMERA, 1 << 52)
-        self.store.resident = ResidentMemory(UNBOUNDED, self.settings.newest)
+        empty(self.store, self.settings.newest)
+        self._memories: list[ChunkMemory] = []
         self._film = Film(video, self.settings)
         self._context: deque[KV] = deque(maxlen=self.settings.context_chunks)
         self._wholes: list[KV] | None = []
@@ -123,6 +123,7 @@ class Viewer:
                 ChunkId(CAMERA, *times), whole
             )
             await self.store.remember(compressed)
+            self._memories.append(compressed.memory)
             self._context.append(compressed.memory.high)
             self.num_chunks += 1
             self._keep(whole.kv)
@@ -162,19 +163,18 @@ class Viewer:
         return str(self.model.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def _candidates(self, question: str) -> list[Candidate]:
-        memories = self.store.resident.chunks([CAMERA])
-        if not memories:
+        if not self._memories:
             return []
         queries = self.model.question_queries(question, self._sink)
-        scores = score_chunks(queries, memories, self.model.heads).tolist()
+        scores = score_chunks(queries, self._memories, self.model.heads).tolist()
         return [
             Candidate(m.id, m.high.num_tokens, m.low_tokens, score)
-            for m, score in zip(memories, scores, strict=True)
+            for m, score in zip(self._memories, scores, strict=True)
         ]
 
     async def _recall(
         self, candidates: Sequence[Candidate], limits: RecallLimits
     ) -> Sequence[KV]:
         plan = plan_recall(candidates, limits)
-        memories = self.store.resident.chunks([CAMERA])
-        return (await self.store.recall(plan, memories)).runs
+        nodes = self.store.resident.nodes([CAMERA])
+        return (await self.store.recall(plan, nodes)).runs

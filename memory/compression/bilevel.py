@@ -97,5 +97,6 @@ class BiLevel:
         low = self.low.apply(chunk)
         high = self.high.apply(chunk)
         index_keys = take_index_keys(chunk, self.heads, self.index_keys)
-        memory = ChunkMemory(id, high, index_keys, low.num_tokens)
+        stamp_tokens = 0 if self.high.method == "summary" else len(chunk.pinned_tokens)
+        memory = ChunkMemory(id, high, index_keys, low.num_tokens, stamp_tokens)
         return CompressedChunk(memory, low, chunk.kv.num_tokens, chunk.num_left_out)

@@ -21,6 +21,7 @@ from agent.worker import ModelThread, Priority
 from ingest.status import Gap, GapReason
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.errors import ArchiveUnavailableError
+from memory.index import ChunkIndex
 from memory.kv import ChunkId
 from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
@@ -63,6 +64,7 @@ async def answerer(
             archive,
             await asyncio.to_thread(Spool, tmp_path, 1 << 20),
             ResidentMemory(budget_tokens=18, newest=1),
+            ChunkIndex(1 << 24),
             levels,
             model.fingerprint,
             model.device,
@@ -157,10 +159,12 @@ async def test_a_streamed_answer_comes_in_pieces_that_join_to_it(
 async def test_an_answer_that_starts_over_is_streamed_from_the_start(
     answerer: Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = answerer.model.tokenize("came")[0]
+
     def fail_once(*given: Any) -> Iterator[tuple[int, int | None]]:
         monkeypatch.setattr("agent.decode_queue.decode_together", decode_together)
         yield next(iter(decode_together(*given)))
-        yield 0, 5
+        yield 0, other
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr("agent.decode_queue.decode_together", fail_once)
@@ -211,7 +215,7 @@ async def test_a_model_that_fails_is_an_answer_not_the_end(
 async def test_more_chunks_than_there_are_may_be_asked_for(answerer: Answerer) -> None:
     answer = await answerer.answer(question(top_k=64))
     assert answer.status == "ok"
-    assert len(answer.evidence) == 3
+    assert len(answer.evidence) == 6  # those that are evicted, too
 
 
 async def test_an_archive_that_is_away_is_not_told_as_nothing_watched(
@@ -242,6 +246,7 @@ async def test_memory_that_is_not_yet_rebuilt_is_not_told_as_the_whole(
     answer = await answerer.answer(question())
     assert answer.status == "partial"
     assert answer.degraded == ("archive_unavailable",)
+    answerer.store.outage.end()  # as the replay notices
     await answerer.store.rebuild(["door"])
     assert (await answerer.answer(question())).status == "ok"
 

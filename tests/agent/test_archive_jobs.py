@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from archived import MODEL, chunk_at
+from archived import MODEL, chunk_at, levels
 
 from agent.archive_jobs import (
     Imported,
@@ -17,7 +17,7 @@ from agent.archive_jobs import (
 )
 from agent.archive_report import Stock, stock_of
 from agent.screen import show_size
-from memory.errors import DamagedFileError
+from memory.errors import ChunkNotFoundError, DamagedFileError
 from memory.kv import Level
 from memory.redis_archive import RedisArchive
 from memory.retention import Freed, Limits
@@ -31,9 +31,9 @@ async def archive(archive_url: str, prefix: str) -> AsyncIterator[RedisArchive]:
     async with RedisArchive(archive_url, model="", prefix=prefix) as archive:
         own = archive.of_model(MODEL)
         for second in range(1, 6):
-            await own.put(chunk_at(second), HIGH, LOW + bytes([second]))
-        await own.put(chunk_at(2, "yard"), HIGH, None)
-        await archive.of_model("other").put(chunk_at(0), HIGH, LOW)
+            await own.put(chunk_at(second), levels(HIGH, LOW + bytes([second])))
+        await own.put(chunk_at(2, "yard"), levels(HIGH))
+        await archive.of_model("other").put(chunk_at(0), levels(HIGH, LOW))
         yield archive
 
 
@@ -59,6 +59,7 @@ async def test_stock_is_summed_up_by_camera_and_model(archive: RedisArchive) -> 
         model=MODEL,
         is_other=False,
         chunks=5,
+        nodes=0,
         first="1970-01-01T00:00:01.000Z",
         last="1970-01-01T00:00:06.000Z",
         bytes_h=50,
@@ -108,12 +109,12 @@ async def test_chunks_carried_to_another_archive_are_the_same(
     assert await export_chunks(archive, Scope(), path, tell) == 7
     there = RedisArchive(archive_url, model="", prefix=f"{prefix}-there")
     async with there:
-        await there.of_model(MODEL).put(chunk_at(4), b"other", b"blobs")
+        await there.of_model(MODEL).put(chunk_at(4), levels(b"other", b"blobs"))
         assert await import_chunks(there, path, tell) == Imported(6, 1)
         assert await import_chunks(there, path, tell) == Imported(0, 7)
         own = there.of_model(MODEL)
         assert await own.get(chunk_at(4), Level.HIGH) == b"other"
-        await own.put(chunk_at(4), HIGH, LOW + bytes([4]))
+        await own.put(chunk_at(4), levels(HIGH, LOW + bytes([4])))
         assert await left(there) == await left(archive)
         again = tmp_path / "again"
         assert await export_chunks(there, Scope(), again, tell) == 7
@@ -122,6 +123,23 @@ async def test_chunks_carried_to_another_archive_are_the_same(
         asyncio.to_thread(read, path), asyncio.to_thread(read, again)
     )
     assert first == second
+
+
+async def test_index_keys_are_carried_along(
+    archive: RedisArchive, archive_url: str, prefix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "chunks"
+    here = archive.of_model(MODEL)
+    for second in (1, 3):
+        await here.put(chunk_at(second), levels(HIGH, LOW, b"keys %d" % second))
+    await export_chunks(archive, Scope(), path, tell)
+    async with RedisArchive(archive_url, model="", prefix=f"{prefix}-there") as there:
+        await import_chunks(there, path, tell)
+        own = there.of_model(MODEL)
+        found = await own.get_keys([chunk_at(second) for second in (1, 2, 3)])
+        assert found[::2] == [b"keys 1", b"keys 3"]
+        assert isinstance(found[1], ChunkNotFoundError)
+        assert await own.booked("door") == await here.booked("door")
 
 
 async def test_an_export_is_of_the_cameras_and_the_time_asked_for(

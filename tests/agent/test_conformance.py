@@ -14,6 +14,7 @@ from agent.vlm.model import VisionLanguageModel
 from ingest.frame import FrameChunk
 from memory.codec import decode_low
 from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.index import ChunkIndex
 from memory.kv import KV, ChunkId, Level
 from memory.redis_archive import RedisArchive
 from memory.rehydration import compose
@@ -37,6 +38,7 @@ async def store(
             archive,
             await asyncio.to_thread(Spool, tmp_path, 1 << 20),
             ResidentMemory(budget_tokens=1 << 20, newest=0),
+            ChunkIndex(1 << 24),
             BiLevel(whole, whole, model.heads, index_keys=4),
             model.fingerprint,
             model.device,

@@ -14,6 +14,7 @@ from agent.worker import ModelThread, Priority
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from memory.compression.bilevel import BiLevel, LevelSettings
+from memory.index import ChunkIndex
 from memory.redis_archive import RedisArchive
 from memory.resident import ResidentMemory
 from memory.spool import Spool
@@ -48,6 +49,7 @@ async def store(
             archive,
             await asyncio.to_thread(Spool, tmp_path, 1 << 20),
             ResidentMemory(1 << 20, newest=1),
+            ChunkIndex(1 << 24),
             levels,
             model.fingerprint,
             model.device,

@@ -7,6 +7,8 @@ from servers import RedisServer, find_binary
 
 from benchmarks.outage_writer import chunk_of, open_store
 from benchmarks.outages import judge, soak
+from memory.kv import Level
+from memory.writing import write_chunk
 
 FAULTS = (
     "lost",
@@ -45,8 +47,10 @@ async def test_what_was_lost_or_altered_is_found(
     async with open_store(server.url, writer.spool) as store:
         for number in (0, 1, 3):
             await store.remember(chunk_of(number))
-        _, low = await asyncio.to_thread(store._encode, chunk_of(1))
-        high, _ = await asyncio.to_thread(store._encode, chunk_of(2))
-        await store.archive.put(chunk_of(1).memory.id, high, low)
+        one, two = (
+            write_chunk(chunk_of(n), store.bilevel, store.model)[0] for n in (1, 2)
+        )
+        wrong = one | {Level.HIGH: two[Level.HIGH]}
+        await store.archive.put(chunk_of(1).memory.id, wrong)
     found = await judge(server.url, writer)
     assert (found["reported"], found["lost"], found["broken"]) == (5, 2, 1)

@@ -4,24 +4,32 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from archived import MODEL, chunk_at
+from archived import MODEL, chunk_at, levels, node_at
 from kv_factory import make_kv
 
 from memory.archive_check import Fault, FaultKind, check_chunk, find_chunks
-from memory.codec import Compression, encode_high, encode_low
-from memory.kv import ChunkId, ChunkMemory, Level
+from memory.codec import Compression, encode_keys, encode_low, encode_node
+from memory.errors import ChunkNotFoundError
+from memory.kv import ChunkId, Level, Node, Section
 from memory.redis_archive import RedisArchive
+from memory.relevance import ChunkKeys
 
 MADE = Compression("pooling", 2)
 
 
-def blobs(chunk: ChunkId, model: str = MODEL) -> tuple[bytes, bytes]:
+def blobs(chunk: ChunkId, model: str = MODEL) -> dict[Level, bytes]:
     kv = make_kv(4, seed=1)
-    memory = ChunkMemory(chunk, kv, kv.keys[:2, 0], 7)
-    return (
-        encode_high(memory, MADE, model, "0.0 1.0"),
+    keys = ChunkKeys(chunk, kv.keys[:2, 0])
+    return levels(
+        encode_node(Node(chunk, kv, 1, low_tokens=7), MADE, model),
         encode_low(chunk, kv, MADE, model),
+        encode_keys(keys, MADE, model, "0.0 1.0"),
     )
+
+
+def blobs_of_node(id: ChunkId) -> dict[Level, bytes]:
+    sections = tuple(Section(chunk_at(second), 1, 4) for second in range(3))
+    return levels(encode_node(Node(id, make_kv(4), 1, sections), MADE, MODEL))
 
 
 @pytest.fixture
@@ -29,7 +37,7 @@ async def archive(archive_url: str, prefix: str) -> AsyncIterator[RedisArchive]:
     async with RedisArchive(archive_url, model=MODEL, prefix=prefix) as archive:
         for second in range(3):
             chunk = chunk_at(second)
-            await archive.put(chunk, *await asyncio.to_thread(blobs, chunk))
+            await archive.put(chunk, await asyncio.to_thread(blobs, chunk))
         yield archive
 
 
@@ -50,6 +58,15 @@ async def run(archive: RedisArchive, *command: str | bytes | int) -> None:
         await client.execute_command(*command)
 
 
+async def damage(archive: RedisArchive, level: Level, at: int) -> dict[Level, bytes]:
+    """Alter a byte of a chunk's blob; give the chunk's blobs as they were."""
+    good = await asyncio.to_thread(blobs, chunk_at(1))
+    damaged = bytearray(good[level])
+    damaged[at] ^= 4
+    await archive.put(chunk_at(1), good | {level: bytes(damaged)})
+    return good
+
+
 async def is_good_again(archive: RedisArchive) -> None:
     assert await faults(archive, repair=True)
     assert await faults(archive) == []
@@ -58,7 +75,7 @@ async def is_good_again(archive: RedisArchive) -> None:
 async def test_a_whole_archive_has_no_faults(archive: RedisArchive) -> None:
     other = archive.of_model("other")
     yard = chunk_at(9, "yard")
-    await other.put(yard, *await asyncio.to_thread(blobs, yard, "other"))
+    await other.put(yard, await asyncio.to_thread(blobs, yard, "other"))
     await archive.delete(chunk_at(1), Level.LOW)
     assert len(await find_chunks(archive)) == 4
     assert await faults(archive) == []
@@ -68,20 +85,35 @@ async def test_a_whole_archive_has_no_faults(archive: RedisArchive) -> None:
 async def test_a_corrupt_low_kv_is_named_and_deleted(
     archive: RedisArchive, at: int
 ) -> None:
-    high, low = await asyncio.to_thread(blobs, chunk_at(1))
-    damaged = bytearray(low)
-    damaged[at] ^= 4
-    await archive.put(chunk_at(1), high, bytes(damaged))
+    good = await damage(archive, Level.LOW, at)
     assert kinds(await faults(archive)) == [(1, "corrupt", Level.LOW)]
     await is_good_again(archive)
     assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
-    assert await archive.get(chunk_at(1), Level.HIGH) == high
+    assert await archive.get(chunk_at(1), Level.HIGH) == good[Level.HIGH]
+    assert await archive.get_keys([chunk_at(1)]) == [good[Level.KEYS]]
     assert await archive.evicted([chunk_at(1)]) == [chunk_at(1)]
 
 
+@pytest.mark.parametrize("at", [0, 13, 40, -1])
+async def test_corrupt_index_keys_are_named_and_they_alone_deleted(
+    archive: RedisArchive, at: int
+) -> None:
+    good = await damage(archive, Level.KEYS, at)
+    assert kinds(await faults(archive)) == [(1, "corrupt", Level.KEYS)]
+    await is_good_again(archive)
+    assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
+    for level in (Level.HIGH, Level.LOW):
+        assert await archive.get(chunk_at(1), level) == good[level]
+    found = await archive.get_keys([chunk_at(s) for s in range(3)])
+    assert [type(each) for each in found] == [bytes, ChunkNotFoundError, bytes]
+    size = len(good[Level.HIGH]), len(good[Level.LOW])
+    booked = await archive.booked("door")
+    assert (booked[1].high_bytes, booked[1].low_bytes) == size
+
+
 async def test_a_corrupt_high_kv_takes_its_chunk_along(archive: RedisArchive) -> None:
-    high, low = await asyncio.to_thread(blobs, chunk_at(1))
-    await archive.put(chunk_at(1), high[:-1], low)
+    good = await asyncio.to_thread(blobs, chunk_at(1))
+    await archive.put(chunk_at(1), good | {Level.HIGH: good[Level.HIGH][:-1]})
     assert kinds(await faults(archive)) == [(1, "corrupt", Level.HIGH)]
     await is_good_again(archive)
     assert await archive.timeline("door") == [chunk_at(0), chunk_at(2)]
@@ -91,15 +123,14 @@ async def test_a_corrupt_high_kv_takes_its_chunk_along(archive: RedisArchive) ->
 async def test_the_blob_of_another_chunk_or_model_is_corrupt_here(
     archive: RedisArchive,
 ) -> None:
-    high, low = await asyncio.to_thread(blobs, chunk_at(0))
-    await archive.put(chunk_at(1), high, low)
-    await archive.put(chunk_at(2), *await asyncio.to_thread(blobs, chunk_at(2), "n"))
+    await archive.put(chunk_at(1), await asyncio.to_thread(blobs, chunk_at(0)))
+    await archive.put(chunk_at(2), await asyncio.to_thread(blobs, chunk_at(2), "n"))
     found = await faults(archive)
     assert kinds(found) == [
         (second, "corrupt", level) for second in (1, 2) for level in Level
     ]
-    assert "chunk is" in found[0].text
-    assert "model n" in found[2].text
+    assert all("chunk is" in fault.text for fault in found[:3])
+    assert all("model n" in fault.text for fault in found[3:])
 
 
 async def test_an_entry_without_high_kv_is_named_and_removed(
@@ -132,6 +163,7 @@ async def test_a_book_that_says_something_else_is_named_and_mended(
     book, name = archive.keys.book("door", MODEL), chunk_at(1).name
     await run(archive, "HSET", book, f"h:{name}", 7)
     await run(archive, "HDEL", book, f"l:{name}")
+    await run(archive, "HSET", book, f"k:{name}", 7)
     await run(archive, "HSET", book, f"l:{chunk_at(5).name}", 7)  # of no chunk at all
     found = await faults(archive)
     assert kinds(found) == [
@@ -151,3 +183,47 @@ async def test_an_evicted_low_kv_is_a_fault_of_the_book_alone(
     assert kinds(await faults(archive)) == [(1, "book", Level.LOW)]
     await is_good_again(archive)
     assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
+
+
+async def test_a_whole_node_has_no_faults(archive: RedisArchive) -> None:
+    node = node_at(0)
+    await archive.put(node, await asyncio.to_thread(blobs_of_node, node))
+    assert (MODEL, node) in await find_chunks(archive)
+    assert await faults(archive) == []
+
+
+async def test_a_corrupt_node_is_named_and_goes_without_its_chunks(
+    archive: RedisArchive,
+) -> None:
+    node, other = node_at(0), node_at(60)
+    await archive.put(node, await asyncio.to_thread(blobs_of_node, other))
+    [fault] = await faults(archive)
+    assert (fault.chunk, fault.kind, fault.level) == (node, "corrupt", Level.HIGH)
+    await is_good_again(archive)
+    assert await archive.nodes("door") == []
+    assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
+
+
+async def test_a_node_that_is_not_listed_is_named_and_listed_again(
+    archive: RedisArchive,
+) -> None:
+    node = node_at(0)
+    await archive.put(node, await asyncio.to_thread(blobs_of_node, node))
+    await run(archive, "UNLINK", archive.keys.nodes("door", MODEL))
+    [fault] = await faults(archive)
+    assert (fault.chunk, fault.kind) == (node, "unlisted")
+    await is_good_again(archive)
+    assert await archive.nodes("door") == [node]
+    assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
+
+
+async def test_a_node_without_its_h_kv_is_named_and_removed(
+    archive: RedisArchive,
+) -> None:
+    node = node_at(0)
+    await archive.put(node, await asyncio.to_thread(blobs_of_node, node))
+    await archive.delete(node, Level.HIGH)
+    [fault] = await faults(archive)
+    assert (fault.chunk, fault.kind) == (node, "missing")
+    await is_good_again(archive)
+    assert await archive.nodes("door") == []

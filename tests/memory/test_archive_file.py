@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from archived import MODEL, chunk_at
+from archived import MODEL, chunk_at, levels
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,12 +24,14 @@ def write(path: Path, records: list[Record]) -> None:
         writer.close()
 
 
-def record(second: int, low: bytes | None = b"low") -> Record:
-    return Record(MODEL, chunk_at(second), b"high" * second, low)
+def record(
+    second: int, low: bytes | None = b"low", keys: bytes | None = b"keys"
+) -> Record:
+    return Record(MODEL, chunk_at(second), levels(b"high" * second, low, keys))
 
 
 def facts(each: Record) -> tuple[object, ...]:
-    return each.model, each.chunk, each.high, each.low
+    return each.model, each.chunk, each.blobs
 
 
 @pytest.fixture
@@ -39,7 +41,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_what_was_written_comes_back(path: Path, count: int) -> None:
-    records = [record(s, b"l" * s if s % 2 else None) for s in range(count)]
+    records = [
+        record(s, b"l" * s if s % 2 else None, b"k" * s if s % 3 else None)
+        for s in range(count)
+    ]
     write(path, records)
     assert list(map(facts, read_records(path))) == list(map(facts, records))
     assert count_records(path) == count
@@ -92,20 +97,33 @@ def test_the_damaged_record_is_named_by_its_number(path: Path) -> None:
         {"model": 5},
         {"chunk": "1-2-3"},
         {"chunk": "0000000000000-0000009999999"},
-        {"high": "text"},
-        {"high": None},
-        {"low": 5},
+        {"blobs": {"h": "text", "l": b"low"}},
+        {"blobs": {"h": None, "l": b"low"}},
+        {"blobs": {"h": b"high", "l": 5}},
+        {"blobs": {"h": b"high", "k": "text"}},
+        {"blobs": {"h": b"high", "x": b"else"}},
+        {"blobs": {"l": b"low", "k": b"keys"}},
+        {"blobs": {}},
+        {"blobs": None},
+        {"chunk": "0000000001000-0000000002000.week"},
     ],
 )
 def test_a_record_that_is_no_chunk_is_refused(
     path: Path, changes: dict[str, object]
 ) -> None:
     chunk = {"camera": "door", "model": MODEL, "chunk": chunk_at(1).name}
-    body = msgpack.packb(chunk | {"high": b"high", "low": None} | changes)
+    body = msgpack.packb(chunk | {"blobs": {"h": b"high"}} | changes)
     length = len(body).to_bytes(4, "little")
     checksum = zlib.crc32(body, zlib.crc32(length)).to_bytes(4, "little")
-    path.write_bytes(b"LONGWEX1" + length + checksum + body)
+    path.write_bytes(b"LONGWEX2" + length + checksum + body)
     with pytest.raises(DamagedFileError, match=r"record 1: (?!cut off)"):
+        count_records(path)
+
+
+def test_a_file_of_another_version_is_refused(path: Path) -> None:
+    write(path, [record(1)])
+    path.write_bytes(b"LONGWEX1" + path.read_bytes()[8:])
+    with pytest.raises(DamagedFileError, match="record 1: not a file of exported"):
         count_records(path)
 
 
@@ -117,6 +135,6 @@ def test_anything_else_is_refused(
     path.write_bytes(content)
     with pytest.raises(DamagedFileError):
         count_records(path)
-    path.write_bytes(b"LONGWEX1" + content)
+    path.write_bytes(b"LONGWEX2" + content)
     with pytest.raises(DamagedFileError):
         count_records(path)

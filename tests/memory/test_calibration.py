@@ -3,7 +3,6 @@ import torch
 from torch import Tensor
 
 from memory.calibration import (
-    ChunkKeys,
     Trials,
     choose_heads,
     ranks,
@@ -11,7 +10,7 @@ from memory.calibration import (
     score_each_head,
 )
 from memory.kv import ChunkId
-from memory.relevance import IndexHeads, head_scores
+from memory.relevance import ChunkKeys, IndexHeads, head_scores
 
 
 def rows(*given: list[float]) -> Tensor:

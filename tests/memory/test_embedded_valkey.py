@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from archived import levels
 from waiting import until
 
 from memory import embedded_valkey
@@ -22,7 +23,7 @@ AGENT = """
 import asyncio, sys
 from pathlib import Path
 from memory import embedded_valkey
-from memory.kv import ChunkId
+from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
 
 async def main():
@@ -30,7 +31,8 @@ async def main():
         embedded_valkey._die_with = lambda parent: None
     async with embedded_valkey.EmbeddedValkey(Path(sys.argv[1])) as valkey:
         async with RedisArchive(valkey.url, model="ab12") as archive:
-            await archive.put(ChunkId("door", 1000, 2000), b"high", b"low")
+            blobs = {Level.HIGH: b"high", Level.LOW: b"low"}
+            await archive.put(ChunkId("door", 1000, 2000), blobs)
         print(valkey.pid, flush=True)
         await asyncio.Event().wait()
 
@@ -45,7 +47,7 @@ def directory(short_folder: Callable[[], Path]) -> Path:
 
 async def store(valkey: EmbeddedValkey) -> None:
     async with RedisArchive(valkey.url, model="ab12") as archive:
-        await archive.put(CHUNK, b"high", b"low")
+        await archive.put(CHUNK, levels(b"high", b"low"))
 
 
 async def load(valkey: EmbeddedValkey) -> bytes:

@@ -19,6 +19,8 @@ from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
 from memory.spool import Spool
 from memory.store import MemoryStore
+from memory.watch import Span
+from memory.writing import write_chunk
 
 TIMEOUT_S = 0.5
 TOKENS = compressed(0).memory.high.num_tokens
@@ -59,14 +61,13 @@ async def test_an_archive_that_hangs_costs_its_time_out_once(
         with frozen(server):
             started = time.monotonic()
             stored = [await store.remember(compressed(n)) for n in range(1, 9)]
-            seen = await store.watched("door", None, None)
-            found = await store.candidates(seen.chunks, 1000)
-            recalled = await store.recall(fine(0, 8), store.resident.chunks(["door"]))
+            reach = await store.reach(["door"], (0, 9000), 1000)
+            recalled = await store.recall(fine(0, 8), store.resident.nodes(["door"]))
             assert time.monotonic() - started < 2 * TIMEOUT_S
             assert all(each.is_spooled for each in stored)
             assert store.outage.is_on
-            assert (len(seen.chunks), seen.is_whole) == (9, False)
-            assert len(found.memories) == 9
+            assert len(reach.nodes) == 9
+            assert store.watched("door").spans == (Span(0, 9000),)
             assert recalled.degraded == {"archive_unavailable"}
         await until(lambda: not store.outage.is_on)
         await until(lambda: is_dry(store))
@@ -83,11 +84,10 @@ async def test_a_full_archive_costs_no_chunk_and_no_detail(
     async with replaying(store):
         for number in range(1, 5):
             assert (await store.remember(compressed(number))).is_spooled
-        seen = await store.watched("door", 500, 3500)
-        assert [chunk.start_ms // 1000 for chunk in seen.chunks] == [0, 1, 2, 3]
-        assert seen.is_whole
-        found = await store.candidates(seen.chunks, 1000)
-        recalled = await store.recall(fine(0, 2), found.memories)
+        reach = await store.reach(["door"], (500, 3500), 1000)
+        assert [node.id.start_ms // 1000 for node in reach.nodes] == [0, 1, 2, 3]
+        assert reach.is_whole
+        recalled = await store.recall(fine(0, 2), reach.nodes)
         assert recalled.degraded == frozenset()
         assert torch.equal(recalled.runs[1].keys, compressed(2).low.keys)
         assert not store.outage.is_on
@@ -95,7 +95,7 @@ async def test_a_full_archive_costs_no_chunk_and_no_detail(
         await set_room(server, 0)
         await until(lambda: is_dry(store))
     assert await numbers_in(archive) == [0, 1, 2, 3, 4]
-    assert await count_keys(server) == 3 + 2 * 5
+    assert await count_keys(server) == 3 + 3 * 5
 
 
 async def test_a_full_spool_behind_a_full_archive_drops_the_oldest_and_tells(
@@ -113,7 +113,7 @@ async def test_a_full_spool_behind_a_full_archive_drops_the_oldest_and_tells(
         await store.remember(compressed(number))
     assert store.spool.dropped == 2
     assert "dropped its oldest chunk" in caplog.text
-    recalled = await store.recall(fine(0, 4), store.resident.chunks(["door"]))
+    recalled = await store.recall(fine(0, 4), store.resident.nodes(["door"]))
     assert [reading.level for reading in recalled.readings] == [Level.HIGH, Level.LOW]
     assert recalled.degraded == {"chunk_fallback"}
 
@@ -133,11 +133,9 @@ async def test_an_archive_that_came_back_empty_is_noticed_and_told(
         await store.remember(compressed(4))
         async with replaying(store):
             await until(lambda: "has lost chunks of door" in caplog.text)
-        old = await store.watched("door", None, None)
-        assert [chunk.start_ms // 1000 for chunk in old.chunks] == [3, 4]
-        assert not old.is_whole
-        assert (await store.watched("door", 5000, None)).is_whole
-        recalled = await store.recall(fine(3, 4), store.resident.chunks(["door"]))
+        assert not store.watched("door", None, None).is_whole
+        assert store.watched("door", 5000, None).is_whole
+        recalled = await store.recall(fine(3, 4), store.resident.nodes(["door"]))
         assert recalled.degraded == {"chunk_fallback"}
 
 
@@ -159,9 +157,9 @@ async def test_an_archive_that_kept_its_file_has_everything_once(
         await until(lambda: not store.outage.is_on)
         await store.remember(compressed(12))
     assert await numbers_in(archive) == list(range(13))
-    assert await count_keys(server) == 3 + 2 * 13
+    assert await count_keys(server) == 3 + 3 * 13
     assert "has lost chunks" not in caplog.text
-    assert (await store.watched("door", None, None)).is_whole
+    assert store.watched("door", None, None).is_whole
 
 
 async def test_what_was_forgotten_on_purpose_is_not_missed(
@@ -187,7 +185,7 @@ async def test_a_server_that_only_refuses_to_write_is_still_read(
     async with Redis.from_url(server.url) as client:
         await client.config_set("min-replicas-to-write", 1)
     assert (await store.remember(compressed(1))).is_spooled
-    recalled = await store.recall(fine(0, 1), store.resident.chunks(["door"]))
+    recalled = await store.recall(fine(0, 1), store.resident.nodes(["door"]))
     assert recalled.degraded == frozenset()
 
 
@@ -211,7 +209,7 @@ async def test_a_chunk_on_its_way_from_spool_to_archive_is_read(
         return found
 
     monkeypatch.setattr(archive, "get_many", ask_too_early)
-    recalled = await store.recall(fine(0), store.resident.chunks(["door"]))
+    recalled = await store.recall(fine(0), store.resident.nodes(["door"]))
     assert recalled.degraded == frozenset()
 
 
@@ -221,14 +219,14 @@ async def test_a_torn_file_of_a_chunk_that_is_archived_costs_nothing(
     """The agent was killed after archiving it, before removing its file."""
     store = await new_store(archive, tmp_path)
     await store.remember(compressed(0))
-    blobs = await asyncio.to_thread(store._encode, compressed(0))
-    await asyncio.to_thread(store.spool.append, compressed(0).memory.id, *blobs)
+    blobs, _ = write_chunk(compressed(0), store.bilevel, "m")
+    await asyncio.to_thread(store.spool.append, compressed(0).memory.id, blobs)
     [file] = (tmp_path / "spool").iterdir()
     await asyncio.to_thread(file.write_bytes, b"torn")
-    recalled = await store.recall(fine(0), store.resident.chunks(["door"]))
+    recalled = await store.recall(fine(0), store.resident.nodes(["door"]))
     assert recalled.degraded == frozenset()
     assert await numbers_in(archive) == [0]
-    assert await count_keys(server) == 5
+    assert await count_keys(server) == 6
 
 
 async def test_a_chunk_replayed_twice_is_archived_once(
@@ -256,7 +254,7 @@ async def test_a_chunk_replayed_twice_is_archived_once(
         await until(lambda: is_dry(store))
     assert len(refusals) == 2
     assert await numbers_in(archive) == [0]
-    assert await count_keys(server) == 5
+    assert await count_keys(server) == 6
 
 
 async def test_an_agent_started_in_an_outage_reads_what_waits_in_the_spool(
@@ -270,14 +268,15 @@ async def test_an_agent_started_in_an_outage_reads_what_waits_in_the_spool(
     after = await new_store(archive, tmp_path)
     with pytest.raises(ArchiveUnavailableError):
         await after.rebuild(["door"])
-    assert not after.is_rebuilt
-    seen = await after.watched("door", None, None)
-    found = await after.candidates(seen.chunks, 1000)
-    assert [memory.id.start_ms for memory in found.memories] == [1000]
-    assert not seen.is_whole
+    assert not after.loading.is_done
+    assert not after.watched("door").is_whole
+    reach = await after.reach(["door"], (None, None), 1000)
+    assert [node.id.start_ms for node in reach.nodes] == [1000]
+    assert not reach.is_whole
 
     await asyncio.to_thread(server.start)
     async with replaying(after):
         await until(lambda: is_dry(after))
-    assert await after.rebuild(["door"]) == 2
-    assert after.is_rebuilt
+    assert (await after.rebuild(["door"])).num_nodes == 2
+    assert after.loading.is_done
+    assert after.watched("door").is_whole

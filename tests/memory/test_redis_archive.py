@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import MODEL, chunk_at
+from archived import MODEL, chunk_at, levels, node_at
 from redis.asyncio import Redis
 from servers import RedisServer, ThreeMasters
 from waiting import until
 
 from memory.archive_upkeep import retire, strike_evicted
 from memory.errors import ArchiveUnavailableError, ChunkNotFoundError
-from memory.kv import ChunkId, Level
+from memory.kv import ChunkId, Level, Tier
 from memory.redis_archive import LONGEST_CHUNK_MS, RedisArchive
 from memory.retention import Freed, Limits
 
@@ -27,15 +27,16 @@ async def archive(archive_url: str, prefix: str) -> AsyncIterator[RedisArchive]:
         yield archive
 
 
-async def test_both_levels_come_back(archive: RedisArchive):
-    await archive.put(chunk_at(1), b"high", b"low")
+async def test_all_levels_come_back(archive: RedisArchive):
+    await archive.put(chunk_at(1), levels(b"high", b"low", b"keys"))
     assert await archive.get(chunk_at(1), Level.HIGH) == b"high"
     assert await archive.get(chunk_at(1), Level.LOW) == b"low"
+    assert await archive.get(chunk_at(1), Level.KEYS) == b"keys"
 
 
 async def test_keys_are_as_documented(archive: RedisArchive, prefix: str):
     chunk = chunk_at(1)
-    await archive.put(chunk, b"high", b"low")
+    await archive.put(chunk, levels(b"high", b"low", b"index keys"))
     camera = f"{prefix}:{{door}}"
     assert await archive.redis.scan(f"{prefix}:*") == {
         f"{camera}:models",
@@ -43,16 +44,18 @@ async def test_keys_are_as_documented(archive: RedisArchive, prefix: str):
         f"{camera}:{MODEL}:bytes",
         f"{camera}:{MODEL}:h:{chunk.name}",
         f"{camera}:{MODEL}:l:{chunk.name}",
+        f"{camera}:{MODEL}:k:{chunk.name}",
     }
     assert await archive.redis.read_hash(f"{camera}:{MODEL}:bytes") == {
         f"h:{chunk.name}".encode(): b"4",
         f"l:{chunk.name}".encode(): b"3",
+        f"k:{chunk.name}".encode(): b"10",
     }
 
 
 async def test_storing_again_changes_nothing(archive: RedisArchive, prefix: str):
     for _ in range(2):
-        await archive.put(chunk_at(1), b"high", b"low")
+        await archive.put(chunk_at(1), levels(b"high", b"low"))
     assert await archive.timeline("door") == [chunk_at(1)]
     assert len(await archive.redis.scan(f"{prefix}:*")) == 5
     assert await sizes(archive) == {1: (4, 3)}
@@ -66,13 +69,14 @@ async def test_the_timeline_entry_is_written_last_in_one_transaction(
         Redis.from_url(redis_server.url, decode_responses=True) as server,
         server.monitor() as monitor,
     ):
-        await archive.put(chunk_at(1), b"high", b"low")
+        await archive.put(chunk_at(1), levels(b"high", b"low", b"keys"))
         seen: list[str] = []
         while "EXEC" not in seen:
             command = await monitor.next_command()
             seen.append(command["command"].split()[0])
     transaction = seen[seen.index("MULTI") :]
-    assert transaction == ["MULTI", "SET", "SET", "HSET", "SADD", "ZADD", "EXEC"]
+    writing = ["SET", "SET", "SET", "HSET", "SADD", "ZADD"]
+    assert transaction == ["MULTI", *writing, "EXEC"]
 
 
 async def test_a_chunk_never_stored_is_not_found(archive: RedisArchive):
@@ -84,7 +88,7 @@ async def test_a_chunk_never_stored_is_not_found(archive: RedisArchive):
 async def test_a_chunk_in_the_timeline_without_its_blob_is_not_found(
     archive: RedisArchive,
 ):
-    await archive.put(chunk_at(1), b"high", b"low")
+    await archive.put(chunk_at(1), levels(b"high", b"low"))
     await archive.delete(chunk_at(1), Level.LOW)
     assert await archive.timeline("door") == [chunk_at(1)]
     assert await archive.get(chunk_at(1), Level.HIGH) == b"high"
@@ -96,16 +100,114 @@ async def test_many_come_back_in_their_places_with_errors_in_theirs(
     archive: RedisArchive,
 ):
     for second in range(0, 20, 2):
-        await archive.put(chunk_at(second), b"high", b"low %d" % second)
+        await archive.put(chunk_at(second), levels(b"high", b"low %d" % second))
     found = await archive.get_many([(chunk_at(s), Level.LOW) for s in range(20)])
     assert found[::2] == [b"low %d" % s for s in range(0, 20, 2)]
     assert all(isinstance(error, ChunkNotFoundError) for error in found[1::2])
 
 
+async def test_index_keys_come_back_in_order_with_errors_where_there_are_none(
+    archive: RedisArchive,
+):
+    cameras = [f"camera-{number}" for number in range(4)]  # of several slots
+    stored = [chunk_at(second, camera) for second in range(3) for camera in cameras]
+    for chunk in stored:
+        keys = f"{chunk.camera} {chunk.name}".encode()
+        await archive.put(chunk, levels(b"high", b"low", keys))
+    bare, never = chunk_at(7, cameras[1]), chunk_at(8, "nowhere")
+    await archive.put(bare, levels(b"high", b"low"))
+    wanted = [*reversed(stored), bare, *stored[:2], never]
+    found = await archive.get_keys(wanted)
+    assert len(found) == len(wanted)
+    for chunk, keys_or_error in zip(wanted, found, strict=True):
+        if chunk in stored:
+            assert keys_or_error == f"{chunk.camera} {chunk.name}".encode()
+        else:
+            assert isinstance(keys_or_error, ChunkNotFoundError)
+            assert (keys_or_error.chunk, keys_or_error.level) == (chunk, Level.KEYS)
+    assert await archive.get_keys([]) == []
+
+
+async def test_a_node_is_listed_among_the_nodes_and_not_in_the_timeline(
+    archive: RedisArchive, prefix: str
+):
+    chunk, node = chunk_at(0), node_at(0, length_s=1)  # of the same time
+    await archive.put(chunk, levels(b"high", b"low"))
+    await archive.put(node, levels(b"node"))
+    assert await archive.nodes("door") == [node]
+    assert await archive.timeline("door") == [chunk]
+    assert await archive.keeps(node)
+    assert await archive.get(node, Level.HIGH) == b"node"
+    assert await archive.get(chunk, Level.HIGH) == b"high"
+    own = f"{prefix}:{{door}}:{MODEL}"
+    named = {f"{own}:nodes", f"{own}:h:{chunk.name}.minute"}
+    assert named < await archive.redis.scan(f"{prefix}:*")
+    assert await archive.remove([node]) == Freed(num_bytes=4)
+    assert not await archive.keeps(node)
+    assert await archive.keeps(chunk)
+    assert await archive.get(chunk, Level.HIGH) == b"high"
+
+
+async def test_nodes_of_all_tiers_come_in_the_order_of_their_starts(
+    archive: RedisArchive,
+):
+    day = node_at(0, length_s=86_400, tier=Tier.DAY)  # longer than any chunk
+    hour = node_at(86_400, length_s=3600, tier=Tier.HOUR)
+    nodes = [day, hour, node_at(90_000), node_at(90_060)]
+    for node in reversed(nodes):
+        await archive.put(node, levels(b"node"))
+    await archive.put(node_at(7, "yard"), levels(b"node"))
+    assert await archive.nodes("door") == nodes
+    assert await archive.nodes("nowhere") == []
+
+
+async def test_a_node_is_forgotten_as_soon_as_anything_of_it_is(
+    archive: RedisArchive,
+):
+    nodes = [node_at(0), node_at(60)]
+    for node in nodes:
+        await archive.put(node, levels(b"node"))
+    for second in (0, 30, 60):
+        await archive.put(chunk_at(second), levels(b"high", b"low", b"keys"))
+    assert await archive.forget("door", before_ms=0) == Freed()
+    assert await archive.forget("door", before_ms=1) == Freed(num_bytes=4)
+    assert await archive.nodes("door") == nodes[1:]
+    with pytest.raises(ChunkNotFoundError):
+        await archive.get(nodes[0], Level.HIGH)
+    freed = await archive.forget("door", before_ms=60_000)
+    assert freed == Freed(num_chunks=2, num_bytes=22)
+    assert await archive.nodes("door") == nodes[1:]
+    assert await archive.forget("door", before_ms=60_001) == Freed(num_bytes=4)
+    assert await archive.nodes("door") == []
+    assert await archive.timeline("door") == [chunk_at(60)]
+
+
+async def test_nodes_of_other_models_are_forgotten_too(archive: RedisArchive):
+    other = archive.of_model("other")
+    await other.put(chunk_at(1), levels(b"high"))
+    await other.put(node_at(0), levels(b"node"))
+    await archive.forget("door", before_ms=HOUR_MS)
+    assert await other.nodes("door") == []
+
+
+async def test_bytes_of_nodes_and_index_keys_count_in_the_book(archive: RedisArchive):
+    await archive.put(chunk_at(0), levels(b"high", b"low", b"index keys"))
+    await archive.put(node_at(0), levels(b"a node"))
+    booked = await archive.booked("door")
+    assert [(b.chunk, b.high_bytes, b.low_bytes) for b in booked] == [
+        (chunk_at(0), 14, 3),
+        (node_at(0), 6, 0),
+    ]
+    assert await archive.size("door") == 23
+    freed = await archive.remove([chunk_at(0), node_at(0)])
+    assert freed == Freed(num_chunks=1, num_bytes=23)
+    assert await archive.booked("door") == []
+
+
 async def test_the_timeline_is_in_time_order_and_of_one_camera(archive: RedisArchive):
     for second in (5, 1, 3):
-        await archive.put(chunk_at(second), b"", b"")
-    await archive.put(chunk_at(2, camera="yard"), b"", b"")
+        await archive.put(chunk_at(second), levels(b"", b""))
+    await archive.put(chunk_at(2, camera="yard"), levels(b"", b""))
     assert await archive.timeline("door") == [chunk_at(s) for s in (1, 3, 5)]
 
 
@@ -128,7 +230,7 @@ async def test_a_window_gives_every_chunk_that_overlaps_it(
     expected: list[int],
 ):
     for second in range(0, 40, 10):
-        await archive.put(chunk_at(second, length_s=10), b"", b"")
+        await archive.put(chunk_at(second, length_s=10), levels(b"", b""))
     found = await archive.timeline("door", start_ms, end_ms)
     assert [chunk.start_ms // 1000 for chunk in found] == expected
 
@@ -137,19 +239,19 @@ async def test_a_window_finds_the_longest_chunk_behind_shorter_ones(
     archive: RedisArchive,
 ):
     longest = ChunkId("door", 1, 1 + LONGEST_CHUNK_MS)
-    await archive.put(longest, b"", b"")
-    await archive.put(chunk_at(10), b"", b"")
+    await archive.put(longest, levels(b"", b""))
+    await archive.put(chunk_at(10), levels(b"", b""))
     assert await archive.timeline("door", LONGEST_CHUNK_MS) == [longest]
     with pytest.raises(ValueError, match="longer than"):
-        await archive.put(ChunkId("door", 1, 2 + LONGEST_CHUNK_MS), b"", b"")
+        await archive.put(ChunkId("door", 1, 2 + LONGEST_CHUNK_MS), levels(b"", b""))
 
 
 async def test_forgetting_takes_index_and_blobs_of_all_that_ended(
     archive: RedisArchive, prefix: str
 ):
     for second in range(300):
-        await archive.put(chunk_at(second), b"high", b"low")
-    await archive.put(chunk_at(0, camera="yard"), b"high", b"low")
+        await archive.put(chunk_at(second), levels(b"high", b"low"))
+    await archive.put(chunk_at(0, camera="yard"), levels(b"high", b"low"))
     freed = await archive.forget("door", before_ms=299_500)
     assert freed == Freed(num_chunks=299, num_bytes=299 * 7)
     assert await archive.timeline("door") == [chunk_at(299)]
@@ -161,23 +263,23 @@ async def test_forgetting_takes_the_chunks_of_other_models_too(
     archive: RedisArchive, archive_url: str, prefix: str
 ):
     async with RedisArchive(archive_url, model="other", prefix=prefix) as other:
-        await other.put(chunk_at(1), b"high", b"low")
+        await other.put(chunk_at(1), levels(b"high", b"low"))
         freed = await archive.forget("door", before_ms=HOUR_MS)
         assert freed.num_chunks == 1
         assert await other.timeline("door") == []
-    assert await archive.other_models("door") == []
+    assert await archive.models("door") == []
 
 
 async def test_chunks_of_another_model_are_kept_and_reported_but_not_read(
     archive: RedisArchive, archive_url: str, prefix: str
 ):
     async with RedisArchive(archive_url, model="other", prefix=prefix) as other:
-        await other.put(chunk_at(1), b"high", b"low")
-        await archive.put(chunk_at(2), b"high", b"low")
+        await other.put(chunk_at(1), levels(b"high", b"low"))
+        await archive.put(chunk_at(2), levels(b"high", b"low"))
         assert await archive.timeline("door") == [chunk_at(2)]
         with pytest.raises(ChunkNotFoundError):
             await archive.get(chunk_at(1), Level.HIGH)
-        assert await archive.other_models("door") == ["other"]
+        assert await archive.models("door") == [MODEL, "other"]
         assert await other.get(chunk_at(1), Level.HIGH) == b"high"
 
 
@@ -186,13 +288,14 @@ async def test_cancelled_operations_leave_no_reply_to_the_next_one(
 ):
     values = {chunk_at(s): b"%06d" % s * 50_000 for s in range(8)}
     for chunk, value in values.items():
-        await archive.put(chunk, value, value[::-1])
+        await archive.put(chunk, levels(value, value[::-1], value[::-1]))
 
     async def read(chunk: ChunkId) -> None:
         assert await archive.get(chunk, Level.HIGH) == values[chunk]
 
     async def store(chunk: ChunkId) -> None:
-        await archive.put(chunk, values[chunk], values[chunk][::-1])
+        value = values[chunk]
+        await archive.put(chunk, levels(value, value[::-1], value[::-1]))
 
     for turn in range(300):
         work: Any = read if turn % 3 else store
@@ -222,9 +325,9 @@ async def test_the_book_follows_what_is_stored_deleted_and_forgotten(
     archive: RedisArchive,
 ):
     for second in range(4):
-        await archive.put(chunk_at(second), b"high", b"low")
-    await archive.put(chunk_at(1), b"higher", b"lower still")
-    await archive.put(chunk_at(4), b"high", None)
+        await archive.put(chunk_at(second), levels(b"high", b"low"))
+    await archive.put(chunk_at(1), levels(b"higher", b"lower still"))
+    await archive.put(chunk_at(4), levels(b"high"))
     await archive.delete(chunk_at(2), Level.LOW)
     await archive.delete(chunk_at(2), Level.LOW)
     await archive.forget("door", before_ms=1000)
@@ -243,8 +346,10 @@ async def test_cameras_and_models_are_found_wherever_their_keys_are(
 ):
     cameras = [f"camera-{number}" for number in range(12)]  # on every node of a cluster
     for camera in cameras:
-        await archive.put(chunk_at(1, camera), b"high", b"low")
-        await archive.of_model("other").put(chunk_at(1, camera), b"high", b"low")
+        await archive.put(chunk_at(1, camera), levels(b"high", b"low"))
+        await archive.of_model("other").put(
+            chunk_at(1, camera), levels(b"high", b"low")
+        )
     assert await archive.cameras() == sorted(cameras)
     assert await archive.models(cameras[3]) == [MODEL, "other"]
     wanted = [(chunk_at(1, camera), Level.LOW) for camera in cameras]
@@ -257,7 +362,7 @@ async def test_an_archive_over_its_bytes_gives_up_the_oldest_low_kv_first(
     cameras = ["door", "yard"]
     for second in range(4):
         for camera in cameras:
-            await archive.put(chunk_at(second, camera), b"h" * 10, b"l" * 100)
+            await archive.put(chunk_at(second, camera), levels(b"h" * 10, b"l" * 100))
     done = await retire(archive, cameras, Limits(per_camera=250, total=400))
     assert done.freed == Freed(num_lows=5, num_bytes=500)
     assert await sizes(archive) == {0: (10, 0), 1: (10, 0), 2: (10, 0), 3: (10, 100)}
@@ -276,7 +381,7 @@ async def test_an_archive_over_its_bytes_gives_up_the_oldest_low_kv_first(
 async def test_low_kv_alone_has_a_time_to_live(archive_url: str, prefix: str):
     opened = RedisArchive(archive_url, model=MODEL, prefix=prefix, low_ttl_s=0.2)
     async with opened as archive:
-        await archive.put(chunk_at(1), b"high", b"low")
+        await archive.put(chunk_at(1), levels(b"high", b"low"))
 
         async def is_gone() -> bool:
             return await archive.evicted([chunk_at(1)]) == [chunk_at(1)]
@@ -299,7 +404,7 @@ async def test_answers_side_by_side_share_a_few_connections(
         before = len(await server.client_list())
         chunks = [chunk_at(second) for second in range(8)]
         for chunk in chunks:
-            await archive.put(chunk, b"high", chunk.name.encode() * 50_000)
+            await archive.put(chunk, levels(b"high", chunk.name.encode() * 50_000))
         answers = [archive.get_many([(c, Level.LOW) for c in chunks]) for _ in range(8)]
         expected = [chunk.name.encode() * 50_000 for chunk in chunks]
         assert await asyncio.gather(*answers) == [expected] * 8
@@ -312,7 +417,7 @@ async def test_questions_cancelled_under_load_leave_every_connection_good(
     chunks = [chunk_at(second) for second in range(12)]
     lows = {chunk: chunk.name.encode() * 8_000 for chunk in chunks}
     for chunk, low in lows.items():
-        await archive.put(chunk, b"high", low)
+        await archive.put(chunk, levels(b"high", low))
     chance = random.Random(5)
 
     async def ask() -> None:
@@ -340,11 +445,11 @@ async def test_a_cluster_that_loses_the_node_of_a_camera_is_unavailable(
         await asyncio.to_thread(cluster.start)
         opened = RedisArchive(cluster.url, model=MODEL, timeout_s=2.0)
         async with opened as archive:
-            await archive.put(chunk_at(1), b"high", b"low")
+            await archive.put(chunk_at(1), levels(b"high", b"low"))
             for node in cluster.nodes:
                 node.kill()
             with pytest.raises(ArchiveUnavailableError):
-                await archive.put(chunk_at(2), b"high", b"low")
+                await archive.put(chunk_at(2), levels(b"high", b"low"))
     finally:
         cluster.kill()
 

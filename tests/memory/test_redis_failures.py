@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import MODEL, chunk_at, until_reports
+from archived import MODEL, chunk_at, levels, until_reports
 from redis.asyncio import Redis
 
 from memory.archive_upkeep import retire, strike_evicted
@@ -34,21 +34,31 @@ async def test_a_killed_server_is_unavailable_in_time_and_back_after_its_restart
 ):
     redis = start_redis("--appendonly", "yes", "--appendfsync", "always")
     async with RedisArchive(redis.url, model=MODEL, timeout_s=2.0) as archive:
-        await archive.put(chunk_at(1), b"high", b"low")
+        await archive.put(chunk_at(1), levels(b"high", b"low"))
         redis.kill()
         started = time.monotonic()
         with pytest.raises(ArchiveUnavailableError):
             await archive.get(chunk_at(1), Level.LOW)
         with pytest.raises(ArchiveUnavailableError):
-            await archive.put(chunk_at(2), b"high", b"low")
+            await archive.put(chunk_at(2), levels(b"high", b"low"))
         [found] = await archive.get_many([(chunk_at(1), Level.LOW)])
         assert isinstance(found, ArchiveUnavailableError)
         assert time.monotonic() - started < 3 * 2.0 + 1.0
 
         redis.start()
         assert await archive.get(chunk_at(1), Level.LOW) == b"low"
-        await archive.put(chunk_at(2), b"high", b"low")
+        await archive.put(chunk_at(2), levels(b"high", b"low"))
         assert await archive.timeline("door") == [chunk_at(1), chunk_at(2)]
+
+
+async def test_index_keys_of_an_archive_that_is_away_are_unavailable_each(
+    tmp_path: Path,
+):
+    url = f"unix://{tmp_path}/none"
+    async with RedisArchive(url, model=MODEL, timeout_s=1.0) as archive:
+        wanted = [chunk_at(1), chunk_at(2, "yard"), chunk_at(3)]
+        found = await archive.get_keys(wanted)
+    assert [type(each) for each in found] == [ArchiveUnavailableError] * 3
 
 
 async def test_a_server_that_hangs_is_unavailable_in_time(
@@ -56,7 +66,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(
 ):
     redis = start_redis()
     async with RedisArchive(redis.url, model=MODEL, timeout_s=0.3) as archive:
-        await archive.put(chunk_at(1), b"high", b"low")
+        await archive.put(chunk_at(1), levels(b"high", b"low"))
         os.kill(redis.pid, signal.SIGSTOP)
         started = time.monotonic()
         found = await archive.get_many([(chunk_at(1), Level.LOW)] * 20)
@@ -76,7 +86,7 @@ async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., 
         stored = refused = 0
         while refused < 3:  # near its bound a server refuses, and then takes one more
             try:
-                await archive.put(chunk_at(stored), high, low)
+                await archive.put(chunk_at(stored), levels(high, low))
             except ArchiveFullError:
                 refused += 1
             else:
@@ -86,7 +96,7 @@ async def test_a_full_server_refuses_the_whole_chunk(start_redis: Callable[..., 
         assert await client.dbsize() == 3 + 2 * stored
 
         await archive.delete(chunk_at(0), Level.LOW)
-        await archive.put(chunk_at(stored), b"h", b"l")
+        await archive.put(chunk_at(stored), levels(b"h", b"l"))
         assert await archive.get(chunk_at(stored), Level.LOW) == b"l"
 
 
@@ -105,12 +115,12 @@ async def test_a_server_with_little_memory_takes_the_newest_and_keeps_all_high_k
         for second in range(24):
             chunk, low = chunk_at(second), b"%02d" % second * 350_000
             try:
-                await archive.put(chunk, b"h%02d" % second * 10_000, low)
+                await archive.put(chunk, levels(b"h%02d" % second * 10_000, low))
             except ArchiveFullError:
                 assert policy == "noeviction"
                 assert chunk not in await archive.timeline("door")
                 await retire(archive, ["door"], Limits(total=5_000_000))
-                await archive.put(chunk, b"h%02d" % second * 10_000, low)
+                await archive.put(chunk, levels(b"h%02d" % second * 10_000, low))
             stored.append(chunk)
         await client.config_set("maxmemory", 0)  # reading takes memory, too
         assert await archive.timeline("door") == stored
@@ -140,7 +150,9 @@ async def test_a_server_that_can_evict_nothing_more_refuses_the_whole_chunk(
         stored = []
         with contextlib.suppress(ArchiveFullError):
             for second in range(50):
-                await archive.put(chunk_at(second), b"h" * 300_000, b"l" * 300_000)
+                await archive.put(
+                    chunk_at(second), levels(b"h" * 300_000, b"l" * 300_000)
+                )
                 stored.append(chunk_at(second))
         assert 5 < len(stored) < 15
         assert await archive.timeline("door") == stored
@@ -155,7 +167,7 @@ async def test_a_refusal_of_a_large_blob_does_not_hold_up_the_loop(
     async with RedisArchive(redis.url, model=MODEL) as archive:
         started = time.monotonic()
         with pytest.raises(ArchiveFullError):
-            await archive.put(chunk_at(1), b"\xff" * 20_000_000, b"low")
+            await archive.put(chunk_at(1), levels(b"\xff" * 20_000_000, b"low"))
         assert time.monotonic() - started < 1.5
 
 
@@ -173,7 +185,7 @@ async def test_a_server_that_cannot_write_its_file_counts_as_full(
         await client.bgsave()
         await until_reports(client.info, "persistence", rdb_last_bgsave_status="err")
         with pytest.raises(ArchiveFullError, match="disk"):
-            await archive.put(chunk_at(1), b"high", b"low")
+            await archive.put(chunk_at(1), levels(b"high", b"low"))
         assert await client.dbsize() == 0
 
 
@@ -183,5 +195,5 @@ async def test_a_refusal_that_is_no_lack_of_room_is_unavailable(
     redis = start_redis("--requirepass", "secret")
     async with RedisArchive(redis.url, model=MODEL) as archive:
         with pytest.raises(ArchiveUnavailableError) as caught:
-            await archive.put(chunk_at(1), b"high", b"low")
+            await archive.put(chunk_at(1), levels(b"high", b"low"))
     assert "secret" not in str(caught.value)

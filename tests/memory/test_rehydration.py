@@ -49,7 +49,7 @@ def test_a_compressed_run_closes_up_and_keeps_rows_and_columns() -> None:
     whole = make_kv(3)
     positions = torch.tensor([[0.0, 8, 16], [0, 9, 18], [0, 10, 17]])
     run = KV(whole.keys, whole.values, positions.expand(3, 3, -1), span=24)
-    placed = place(run, 100)
+    placed = place([make_kv(100), run])[:, :, 100:]
     assert placed[0, 0].tolist() == [100, 101, 102]
     assert (placed[0, 1] - placed[0, 0]).tolist() == [0, 1, 2]
     assert (placed[0, 2] - placed[0, 0]).tolist() == [0, 2, 1]

@@ -1,10 +1,11 @@
 """What goes when the archive holds too much, against the slow and obvious way."""
 
 import pytest
-from archived import MODEL, chunk_at
+from archived import MODEL, chunk_at, node_at
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory.kv import ChunkId, Tier
 from memory.retention import Booked, Freed, Limits, plan_retirement
 
 
@@ -84,6 +85,35 @@ def test_chunks_of_two_models_are_told_apart() -> None:
     assert [(each.model, each.low_bytes) for each in plan.lows] == [(MODEL, 100)]
 
 
+def test_the_book_counts_index_keys_with_the_h_kv() -> None:
+    chunk, node = chunk_at(0), node_at(0)
+    sizes = {
+        f"h:{chunk.name}": b"10",
+        f"l:{chunk.name}": b"100",
+        f"k:{chunk.name}": b"3",
+        f"h:{node.name}": b"20",
+    }
+    read = Booked.read("door", MODEL, {f.encode(): n for f, n in sizes.items()})
+    assert read == [
+        Booked(chunk.end_ms, chunk, MODEL, 13, 100),
+        Booked(node.end_ms, node, MODEL, 20, 0),
+    ]
+
+
+def test_nodes_go_like_chunks_that_have_no_low_kv_but_are_not_counted_as_such() -> None:
+    node = node_at(0, length_s=2)
+    held = [booked(second) for second in range(3)]
+    held.append(Booked(node.end_ms, node, MODEL, 20, 0))
+    plan = plan_retirement(held, Limits(total=50))
+    assert (seconds(plan.lows), plan.chunks) == ([0, 1, 2], ())
+    plan = plan_retirement(held, Limits(total=35))
+    assert [b.chunk for b in plan.chunks] == [chunk_at(0), node]
+    assert plan.freed == Freed(num_lows=2, num_chunks=1, num_bytes=330)
+    plan = plan_retirement(held, Limits(before_ms=2000))
+    assert {b.chunk for b in plan.chunks} == {chunk_at(0), chunk_at(1), node}
+    assert plan.freed == Freed(num_chunks=2, num_bytes=240)
+
+
 @given(
     st.lists(
         st.tuples(
@@ -116,3 +146,14 @@ def test_what_is_left_fits_and_nothing_went_too_early(
         gone = {*plan.lows, *plan.chunks}
         is_gone = [b in gone for b in sorted(lows)]
         assert is_gone == sorted(is_gone, reverse=True)
+
+
+def test_a_node_that_has_anything_from_before_goes_and_its_later_chunks_stay() -> None:
+    minute = ChunkId("door", 0, 60_000, Tier.MINUTE)
+    node = Booked(minute.end_ms, minute, "m", 5, 0)
+    chunk = ChunkId("door", 30_000, 40_000)
+    later = Booked(chunk.end_ms, chunk, "m", 5, 50)
+    plan = plan_retirement([node, later], Limits(before_ms=20_000))
+    assert plan.chunks == (node,)
+    assert plan.freed.num_chunks == 0
+    assert plan_retirement([node, later], Limits(before_ms=0)).chunks == ()

@@ -14,7 +14,9 @@ from memory.codec import decode_low
 from memory.kv import Level
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
-from memory.relevance import IndexHeads, score_chunks
+from memory.relevance import IndexHeads
+from memory.watch import Span
+from memory.writing import write_chunk
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def test_a_recalled_chunk_is_the_one_that_was_remembered(
         *fine(1),
         Reading(chunks[2].memory.id, Level.HIGH, 0.1, False),
     ]
-    recalled = await store.recall(plan, store.resident.chunks(["door"]))
+    recalled = await store.recall(plan, store.resident.nodes(["door"]))
     assert recalled.degraded == frozenset()
     assert recalled.runs[0] is chunks[0].memory.high
     assert torch.equal(recalled.runs[1].keys, chunks[1].low.keys)
@@ -56,9 +58,9 @@ async def test_missing_and_corrupt_low_kv_fall_back_to_high(
     other = compressed(1).memory.id
     low = bytearray(await archive.get(other, Level.LOW))
     low[-1] ^= 1
-    await archive.put(other, await archive.get(other, Level.HIGH), bytes(low))
+    await archive.put(other, {Level.LOW: bytes(low)})
 
-    recalled = await store.recall(fine(0, 1, 2), store.resident.chunks(["door"]))
+    recalled = await store.recall(fine(0, 1, 2), store.resident.nodes(["door"]))
     assert recalled.degraded == {"chunk_fallback"}
     levels = [reading.level for reading in recalled.readings]
     assert levels == [Level.HIGH, Level.HIGH, Level.LOW]
@@ -80,7 +82,7 @@ async def test_while_the_archive_is_away_chunks_wait_and_answers_are_coarse(
         stored = await store.remember(compressed(1))
         assert stored.is_spooled
 
-        recalled = await store.recall(fine(0, 1), store.resident.chunks(["door"]))
+        recalled = await store.recall(fine(0, 1), store.resident.nodes(["door"]))
         assert recalled.degraded == {"archive_unavailable"}
         levels = [reading.level for reading in recalled.readings]
         assert levels == [Level.HIGH, Level.LOW]  # the second waits in the spool
@@ -100,7 +102,7 @@ async def test_while_the_archive_is_away_chunks_wait_and_answers_are_coarse(
         assert torch.equal(kept.keys, chunk.low.keys)
 
 
-async def test_after_a_restart_the_newest_chunks_are_resident_again(
+async def test_after_a_restart_all_chunks_are_resident_and_found_again(
     archive: RedisArchive, tmp_path: Path
 ) -> None:
     before = await new_store(archive, tmp_path)
@@ -108,14 +110,19 @@ async def test_after_a_restart_the_newest_chunks_are_resident_again(
         await before.remember(compressed(number))
     tokens = compressed(0).memory.high.num_tokens
 
-    after = await new_store(archive, tmp_path, budget=50 * tokens)
-    assert await after.rebuild(["door"]) == 50
-    resident = after.resident.chunks(["door"])
-    assert [memory.id.start_ms // 1000 for memory in resident] == list(range(20, 70))
-    same = before.resident.chunks(["door"])[-1]
+    after = await new_store(archive, tmp_path, budget=70 * tokens)
+    loaded = await after.rebuild(["door"])
+    assert (loaded.num_nodes, loaded.num_keys, loaded.share) == (70, 70, 1.0)
+    resident = after.resident.nodes(["door"])
+    assert [node.id.start_ms // 1000 for node in resident] == list(range(70))
+    same = before.resident.nodes(["door"])[-1]
     assert torch.equal(resident[-1].high.keys, same.high.keys)
-    assert torch.equal(resident[-1].index_keys, same.index_keys)
-    assert after.resident.num_evicted == 0
+    queries = torch.randn(2, 3, 8)
+    scores = [
+        (await s.relevance(queries, ["door"])).of_nodes(resident)
+        for s in (before, after)
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
 
 
 async def test_spooled_chunks_are_rebuilt_too(
@@ -123,10 +130,10 @@ async def test_spooled_chunks_are_rebuilt_too(
 ) -> None:
     store = await new_store(archive, tmp_path)
     chunk = compressed(4)
-    high, low = await asyncio.to_thread(store._encode, chunk)
-    await asyncio.to_thread(store.spool.append, chunk.memory.id, high, low)
-    assert await store.rebuild(["door"]) == 1
-    recalled = await store.recall(fine(4), store.resident.chunks(["door"]))
+    blobs, _ = write_chunk(chunk, BILEVEL, "m")
+    await asyncio.to_thread(store.spool.append, chunk.memory.id, blobs)
+    assert (await store.rebuild(["door"])).num_nodes == 1
+    recalled = await store.recall(fine(4), store.resident.nodes(["door"]))
     assert torch.equal(recalled.runs[0].keys, chunk.low.keys)
 
 
@@ -136,8 +143,8 @@ async def test_another_models_chunks_are_kept_but_not_read(
     await (await new_store(archive, tmp_path)).remember(compressed(0))
     async with RedisArchive(redis_server.url, model="n", prefix=prefix) as other:
         store = await new_store(other, tmp_path / "n")
-        assert await store.rebuild(["door"]) == 0
-        assert await other.other_models("door") == ["m"]
+        assert (await store.rebuild(["door"])).total == 0
+        assert await other.models("door") == ["m"]
     assert len(await archive.timeline("door")) == 1
 
 
@@ -149,15 +156,14 @@ async def test_after_a_calibration_old_chunks_are_read_but_not_judged(
     after.bilevel = replace(
         BILEVEL, heads=IndexHeads.of([(1, 0), (2, 1)], queries_per_kv=1)
     )
-    assert await after.rebuild(["door"]) == 1
+    assert (await after.rebuild(["door"])).num_nodes == 1
     await after.remember(
         after.bilevel.compress_chunk(compressed(1).memory.id, make_chunk(seed=1))
     )
-    memories = after.resident.chunks(["door"])
-    assert [memory.is_indexed for memory in memories] == [False, True]
-    assert torch.equal(memories[0].high.keys, compressed(0).memory.high.keys)
-    scores = score_chunks(torch.randn(2, 3, 8), memories, after.bilevel.heads)
-    assert scores.tolist() == [0.0, 1.0]
+    nodes = after.resident.nodes(["door"])
+    assert torch.equal(nodes[0].high.keys, compressed(0).memory.high.keys)
+    relevance = await after.relevance(torch.randn(2, 3, 8), ["door"])
+    assert relevance.of_nodes(nodes) == [0.0, 1.0]
 
 
 async def test_forgetting_clears_every_tier(
@@ -167,14 +173,15 @@ async def test_forgetting_clears_every_tier(
     for number in range(4):
         await store.remember(compressed(number))
     old = compressed(0)
-    blobs = await asyncio.to_thread(store._encode, old)
-    await asyncio.to_thread(store.spool.append, old.memory.id, *blobs)
+    blobs, _ = write_chunk(old, BILEVEL, "m")
+    await asyncio.to_thread(store.spool.append, old.memory.id, blobs)
 
     assert (await store.forget("door", 2000)).num_chunks == 2
-    assert len(store.resident.chunks(["door"])) == 2
+    assert len(store.resident.nodes(["door"])) == 2
     assert await asyncio.to_thread(store.spool.pending) == []
-    left = await store.watched("door", None, None)
-    assert [chunk.start_ms for chunk in left.chunks] == [2000, 3000]
+    assert store.watched("door").spans == (Span(2000, 4000),)
+    relevance = await store.relevance(torch.randn(2, 3, 8), ["door"])
+    assert {chunk.start_ms for chunk in relevance.best(9)} == {2000, 3000}
 
 
 async def test_what_was_watched_includes_evicted_chunks(
@@ -182,30 +189,31 @@ async def test_what_was_watched_includes_evicted_chunks(
 ) -> None:
     tokens = compressed(0).memory.high.num_tokens
     store = await new_store(archive, tmp_path, budget=2 * tokens)
-    for number in range(5):
+    for number in (0, 1, 2, 7, 8):
         await store.remember(compressed(number))
-    assert len(store.resident.chunks(["door"])) == 2
-    seen = await store.watched("door", 1500, 3500)
+    assert len(store.resident.nodes(["door"])) == 2
+    assert store.resident.num_evicted == 3  # their minute is not over
+    seen = store.watched("door", 1500, 7500)
     assert seen.is_whole
-    assert [chunk.start_ms for chunk in seen.chunks] == [1000, 2000, 3000]
+    assert seen.spans == (Span(0, 3000), Span(7000, 9000))
 
 
-async def test_evicted_chunks_are_candidates_when_their_time_is_asked_about(
+async def test_evicted_chunks_are_read_when_their_time_is_asked_about(
     archive: RedisArchive, tmp_path: Path
 ) -> None:
     tokens = compressed(0).memory.high.num_tokens
     store = await new_store(archive, tmp_path, budget=2 * tokens)
     for number in range(6):
         await store.remember(compressed(number))
-    asked = await store.watched("door", 1000, 5000)
-    found = await store.candidates(asked.chunks, max_tokens=2 * tokens)
-    assert found.is_whole
-    starts = [memory.id.start_ms for memory in found.memories]
-    assert starts == [2000, 3000, 4000]
-    oldest = found.memories[0]
-    assert torch.equal(oldest.high.keys, compressed(2).memory.high.keys)
-    recalled = await store.recall(fine(2), found.memories)
-    assert torch.equal(recalled.runs[0].keys, compressed(2).low.keys)
+    reach = await store.reach(["door"], (1000, 5000), max_tokens=2 * tokens)
+    assert reach.is_whole
+    assert [node.id.start_ms for node in reach.nodes] == [3000, 4000]
+    oldest = reach.nodes[0]
+    assert torch.equal(oldest.high.keys, compressed(3).memory.high.keys)
+    opened = await store.descend(reach.nodes, [compressed(1).memory.id])
+    assert [node.id.start_ms for node in opened.nodes] == [1000, 3000, 4000]
+    recalled = await store.recall(fine(1), opened.nodes)
+    assert torch.equal(recalled.runs[0].keys, compressed(1).low.keys)
 
 
 async def test_a_rebuild_shares_the_budget_between_cameras(
@@ -218,10 +226,11 @@ async def test_a_rebuild_shares_the_budget_between_cameras(
     after = await new_store(
         archive, tmp_path, budget=6 * compressed(0).memory.high.num_tokens
     )
-    assert await after.rebuild(["door", "yard"]) == 6
-    for camera in ("door", "yard"):
-        resident = after.resident.chunks([camera])
-        assert [m.id.start_ms for m in resident] == [3000, 4000, 5000]
+    await after.rebuild(["door", "yard"])
+    door, yard = (after.resident.nodes([camera]) for camera in ("door", "yard"))
+    assert door[-1].id.start_ms == yard[-1].id.start_ms == 5000
+    tokens = [sum(n.high.num_tokens for n in nodes) for nodes in (door, yard)]
+    assert tokens[0] == tokens[1] <= after.resident.num_tokens / 2
 
 
 async def test_an_archive_that_is_away_is_told_apart_from_nothing(
@@ -235,10 +244,9 @@ async def test_an_archive_that_is_away_is_told_apart_from_nothing(
         store = await new_store(archive, tmp_path, budget=tokens)
         for number in range(3):
             await store.remember(compressed(number))
-        before = await store.watched("door", None, None)
+        before = await store.reach(["door"], (0, 3000), 1000)
         await asyncio.to_thread(server.kill)
-        after = await store.watched("door", None, None)
-        assert (len(before.chunks), before.is_whole) == (3, True)
-        assert (len(after.chunks), after.is_whole) == (1, False)
-        found = await store.candidates(before.chunks, 1000)
-        assert (len(found.memories), found.is_whole) == (1, False)
+        after = await store.reach(["door"], (0, 3000), 1000)
+        assert (len(before.nodes), before.is_whole) == (3, True)
+        assert (len(after.nodes), after.is_whole) == (1, False)
+        assert store.watched("door", None, None).spans == (Span(0, 3000),)

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from archived import levels
 from kv_factory import make_kv, make_memory
 from servers import SecureRedisServer, ThreeMasters
 from typer.testing import CliRunner, Result
 
 from agent.__main__ import app
-from memory.codec import Compression, encode_high, encode_low
+from memory.codec import Compression, encode_keys, encode_low, encode_node
 from memory.embedded_valkey import EmbeddedValkey
-from memory.kv import Level
+from memory.kv import ChunkMemory, Level
 from memory.redis_archive import RedisArchive
+from memory.relevance import ChunkKeys
 
 MADE = Compression("pooling", 2)
 OLD, NEW = "0ld0", "ab12"
@@ -35,17 +37,23 @@ def write_config(path: Path, data_dir: Path, archive: str = "{}") -> None:
     )
 
 
+def encode(memory: ChunkMemory, model: str) -> dict[Level, bytes]:
+    keys = ChunkKeys(memory.id, memory.index_keys)
+    return levels(
+        encode_node(memory.node, MADE, model),
+        encode_low(memory.id, make_kv(9), MADE, model),
+        encode_keys(keys, MADE, model, "0.0"),
+    )
+
+
 async def fill(url: str, prefix: str = "longwatch") -> None:
     """Store four chunks of the door, the first by another model."""
     async with RedisArchive(url, model=NEW, prefix=prefix) as archive:
         for number in range(4):
             model = NEW if number else OLD
             memory = make_memory(number)
-            high = await asyncio.to_thread(encode_high, memory, MADE, model, "0.0")
-            low = await asyncio.to_thread(
-                encode_low, memory.id, make_kv(9), MADE, model
-            )
-            await archive.of_model(model).put(memory.id, high, low)
+            blobs = await asyncio.to_thread(encode, memory, model)
+            await archive.of_model(model).put(memory.id, blobs)
 
 
 async def fill_embedded(folder: Path, *, corrupt: bool = False) -> None:
@@ -55,7 +63,7 @@ async def fill_embedded(folder: Path, *, corrupt: bool = False) -> None:
             async with RedisArchive(valkey.url, model=NEW) as archive:
                 chunk = make_memory(2).id
                 high = await archive.get(chunk, Level.HIGH)
-                await archive.put(chunk, high, b"nonsense")
+                await archive.put(chunk, levels(high, b"nonsense"))
 
 
 def longwatch(

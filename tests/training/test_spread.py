@@ -44,7 +44,9 @@ def test_a_coarse_chunk_stands_where_the_product_puts_it() -> None:
     kept = torch.arange(0, TOKENS, 7)
     keys = torch.zeros(1, 1, len(kept), 4)
     run = KV(keys, keys, positions[None, :, kept], SPAN)
+    none = torch.zeros(1, 1, 5 + SPAN, 4)
+    before = KV(none, none, torch.zeros(1, 3, 5 + SPAN), 5 + SPAN)
     widths = torch.tensor([[SPAN, len(kept)]])
     placed = place_stream(Places(positions, SPAN), Spread.close(widths), sink=5)
     ours = placed[:, 0, 5 + TOKENS :][:, kept]
-    torch.testing.assert_close(ours, place(run, 5 + SPAN)[0])
+    torch.testing.assert_close(ours, place([before, run])[0, :, 5 + SPAN :])

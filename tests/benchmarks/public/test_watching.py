@@ -17,9 +17,9 @@ from benchmarks.public.watching import Context, Viewer, ViewSettings
 from ingest.frame import FrameChunk
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
+from memory.index import ChunkIndex
 from memory.kv import KV
 from memory.redis_archive import RedisArchive
-from memory.relevance import score_chunks
 from memory.resident import ResidentMemory
 from memory.spool import Spool
 from memory.store import MemoryStore
@@ -47,6 +47,7 @@ async def store(model: VisionLanguageModel) -> AsyncIterator[MemoryStore]:
                 archive,
                 spool,
                 ResidentMemory(1 << 30, 1),
+                ChunkIndex(1 << 30),
                 BiLevel(HIGH, LOW, model.heads, INDEX_KEYS),
                 model.fingerprint,
                 model.device,
@@ -123,7 +124,7 @@ async def test_contexts_read_what_they_are_named_after(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
     contexts = await read(await watch_all(model, store, video))
-    memories = store.resident.chunks(["video"])
+    memories = store.resident.nodes(["video"])
     high = [memory.high.num_tokens for memory in memories]
     low = [memory.low_tokens for memory in memories]
     assert len(memories) == 3
@@ -141,9 +142,9 @@ async def test_the_mix_reloads_the_chunks_that_relevance_ranks_first(
     model: VisionLanguageModel, store: MemoryStore, video: Path
 ) -> None:
     viewer = await watch_all(model, store, video, chunk_frames=2)
-    memories = store.resident.chunks(["video"])
+    memories = store.resident.nodes(["video"])
     queries = model.question_queries("where?", model.prefill_sink())
-    ranked = score_chunks(queries, memories, model.heads).argsort(descending=True)
+    ranked = (await store.relevance(queries, ["video"])).scores.argsort(descending=True)
     runs = (await read(viewer))[Context("bilevel", 2)]
     fine = {
         number
@@ -175,7 +176,7 @@ async def test_l_kv_only_reads_even_what_nothing_points_at(
 
     monkeypatch.setattr("benchmarks.public.watching.score_chunks", nothing)
     contexts = await read(await watch_all(model, store, video))
-    low = [memory.low_tokens for memory in store.resident.chunks(["video"])]
+    low = [memory.low_tokens for memory in store.resident.nodes(["video"])]
     assert [run.num_tokens for run in contexts[Context("l_only")]] == low
 
 
@@ -203,6 +204,6 @@ async def test_another_video_begins_with_an_empty_memory(
     for _ in range(2):
         await viewer.open(video)
         assert not await store.archive.timeline("video")
-        assert not store.resident.chunks(["video"])
+        assert not store.resident.nodes(["video"])
         await viewer.watch_until()
         assert len(await store.archive.timeline("video")) == 3

@@ -1,0 +1,64 @@
+"""A compressed chunk as the blobs that the archive keeps of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memory.codec import Compression, encode_keys, encode_low, encode_node
+from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
+from memory.kv import Level
+from memory.relevance import ChunkKeys
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What remembering one chunk cost.
+
+    Attributes:
+        high_bytes: Size of its H-KV and its index keys.
+        low_bytes: Size of its L-KV.
+        is_spooled: Whether it waits on disk for the archive.
+    """
+
+    high_bytes: int
+    low_bytes: int
+    is_spooled: bool
+
+    @classmethod
+    def of(cls, blobs: Mapping[Level, bytes], *, is_spooled: bool) -> "Stored":
+        """Count the blobs of a chunk."""
+        sizes = {level: len(blob) for level, blob in blobs.items()}
+        high_bytes = sizes[Level.HIGH] + sizes[Level.KEYS]
+        return cls(high_bytes, sizes[Level.LOW], is_spooled)
+
+
+def write_chunk(
+    chunk: CompressedChunk, bilevel: BiLevel, model: str
+) -> tuple[dict[Level, bytes], Tensor]:
+    """Give a chunk's blobs, and its index keys on the CPU, (I, N, D).
+
+    Args:
+        chunk: Its tensors on any device.
+        bilevel: How it was compressed.
+        model: Fingerprint of the model whose KV it is.
+
+    Raises:
+        ValueError: As `codec.encode_node`.
+    """
+    id = chunk.memory.id
+    high, low = _made(bilevel.high), _made(bilevel.low)
+    keys = ChunkKeys(id, chunk.memory.index_keys.to(CPU))
+    blobs = {
+        Level.HIGH: encode_node(chunk.memory.node, high, model),
+        Level.LOW: encode_low(id, chunk.low, low, model),
+        Level.KEYS: encode_keys(keys, high, model, bilevel.heads.index_name),
+    }
+    return blobs, keys.index_keys
+
+
+def _made(level: LevelSettings) -> Compression:
+    return Compression(level.method, level.factor, level.numbers)

@@ -1,0 +1,71 @@
+"""The month-long benchmark, an hour of it cut short."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from servers import find_binary
+
+from agent.vlm.loading import ModelSettings, load_model
+from benchmarks import long_run, long_stream
+from benchmarks.long_run import LEVELS
+from benchmarks.long_stream import LongStream, id_of, make_stream
+from memory.compression.bilevel import BiLevel
+from memory.relevance import score_chunks
+
+FIRST, POOL, COUNT = 40, 24, 120
+
+
+@pytest.fixture(scope="module")
+def stream() -> LongStream:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_stream, "HOUR_CHUNKS", FIRST)
+        model = load_model(ModelSettings())
+        return make_stream(model, BiLevel(*LEVELS, model.heads, 8), 1, COUNT, POOL)
+
+
+def test_a_stream_is_its_first_hour_and_then_the_pool(stream: LongStream) -> None:
+    chunks = list(stream.chunks(0, COUNT))
+    assert [made.memory.id for made in chunks] == [id_of(n) for n in range(COUNT)]
+    assert chunks[3].low is stream.first[3].low
+    drawn = {id(made.low) for made in chunks[FIRST:]}
+    assert drawn <= {id(made.low) for made in stream.pool}
+    assert stream.asked
+    for each in stream.asked:
+        assert each.holders <= {id_of(n) for n in range(FIRST)}
+        assert each.holders
+
+
+def test_a_flat_scan_judges_as_relevance_does(stream: LongStream) -> None:
+    model = load_model(ModelSettings())
+    sink = model.prefill_sink()
+    memories = [made.memory for made in stream.chunks(0, COUNT)]
+    for asked in stream.asked[:3]:
+        queries = model.question_queries(asked.question.text, sink)
+        expected = score_chunks(queries, memories, model.heads)
+        found = stream.flat_scores(queries, model.heads, COUNT)
+        torch.testing.assert_close(found / found.sum(), expected)
+        best = [id_of(int(place)) for place in expected.topk(4).indices]
+        assert stream.best(queries, model.heads, COUNT, 4) == best
+
+
+@pytest.mark.timeout(120)
+def test_it_asks_at_each_age_it_gets_to(
+    short_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_binary("redis-server")
+    monkeypatch.setattr(long_stream, "HOUR_CHUNKS", FIRST)
+    monkeypatch.setattr(long_run, "HOUR_CHUNKS", FIRST)
+    monkeypatch.setattr(long_run, "DAY_CHUNKS", COUNT)
+    monkeypatch.setattr(long_run, "RETIRE_EVERY", 50)
+    words = f"--days 1 --pool {POOL} --resident-tokens 256 --archive-bytes 2000000"
+    options = long_run.parser().parse_args(words.split())
+    result = long_run.measure(options, short_folder())
+    hour, day = result["rows"]
+    assert (hour["chunks"], day["chunks"]) == (FIRST, COUNT)
+    assert day["resident_tokens"] <= 256
+    assert day["lows_retired"] > 0
+    assert day["indexed"] == COUNT
+    assert hour["found_at_4"] == hour["flat_found_at_4"]
+    assert 0 < hour["first_token_ms"] < 10_000
