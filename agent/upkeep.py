@@ -38,7 +38,8 @@ async def rebuild(store: MemoryStore, cameras: Sequence[str]) -> None:
                 extra={
                     "nodes": loaded.num_nodes,
                     "left_out": loaded.num_left_out,
-                    "indexed": loaded.num_keys,
+                    "chunks": loaded.num_keys,
+                    "indexed": len(store.index),
                     "seconds": round(time.monotonic() - started, 2),
                     "other_models": sorted({*chain(*models.values())} - {store.model}),
                 },
