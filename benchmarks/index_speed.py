@@ -23,7 +23,7 @@ from benchmarks.environment import describe
 from benchmarks.options import Parser, at_least, result_file
 from memory.index import ChunkIndex
 from memory.kv import ChunkId
-from memory.relevance import IndexHeads
+from memory.relevance import ChunkKeys, IndexHeads
 from memory.two_stages import TwoStages
 
 PROG = "python -m benchmarks.index_speed"
@@ -66,7 +66,8 @@ def fill(shape: Shape, count: int) -> ChunkIndex:
         for number, keys in enumerate(torch.randn(size, generator=chance), first):
             if number < count:
                 start_ms = number * CHUNK_MS
-                index.add(ChunkId("camera", start_ms, start_ms + CHUNK_MS), keys)
+                id = ChunkId("camera", start_ms, start_ms + CHUNK_MS)
+                index.add([ChunkKeys(id, keys)])
     return index
 
 

@@ -13,12 +13,12 @@ and is read where it lies.
 import math
 import struct
 import warnings
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import msgpack
 import torch
+from isal.isal_zlib import crc32  # zlib's, ten times as fast
 from torch import Tensor
 
 FORMAT = 3
@@ -74,9 +74,9 @@ def write_blob(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
         offset += raw.nbytes + len(gap)
     header: bytes = msgpack.packb({"format": FORMAT, **head, "tensors": entries})
     parts = [header, bytes(-(_PREFIX.size + len(header)) % ALIGNMENT), *parts]
-    checksum = zlib.crc32(_SIGNED_PREFIX.pack(MAGIC, len(header)))
+    checksum = crc32(_SIGNED_PREFIX.pack(MAGIC, len(header)))
     for part in parts:
-        checksum = zlib.crc32(part, checksum)
+        checksum = crc32(part, checksum)
     return b"".join([_PREFIX.pack(MAGIC, len(header), checksum), *parts])
 
 
@@ -113,8 +113,8 @@ def read_blob(
     magic, header_length, checksum = _PREFIX.unpack_from(view)
     if magic != MAGIC:
         raise ValueError("not a blob of Longwatch")
-    found = zlib.crc32(view[: _SIGNED_PREFIX.size])
-    if zlib.crc32(view[_PREFIX.size :], found) != checksum:
+    found = crc32(view[: _SIGNED_PREFIX.size])
+    if crc32(view[_PREFIX.size :], found) != checksum:
         raise ValueError("checksum does not hold")
     end = _PREFIX.size + header_length
     header = msgpack.unpackb(view[_PREFIX.size : end])

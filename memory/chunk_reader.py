@@ -66,27 +66,26 @@ class ChunkReader:
     async def lows(self, chunks: Sequence[ChunkId]) -> list[KV | MemoryStoreError]:
         """Give the L-KV of chunks, or why there is none, in their order."""
         blobs = await self._blobs(chunks, Level.LOW)
-        return [
-            await self._decoded_low(chunk, blob)
-            for chunk, blob in zip(chunks, blobs, strict=True)
-        ]
+        found = await asyncio.to_thread(self._read_lows, chunks, blobs)
+        for chunk, low in zip(chunks, found, strict=True):
+            if isinstance(low, CorruptChunkError):
+                with contextlib.suppress(ArchiveUnavailableError):
+                    await self.archive.delete(chunk, Level.LOW)
+        return found
 
-    async def _decoded_low(
-        self, chunk: ChunkId, blob: bytes | MemoryStoreError
-    ) -> KV | MemoryStoreError:
-        if isinstance(blob, MemoryStoreError):
-            return blob
-        try:
-            return await asyncio.to_thread(self._read_low, blob, chunk)
-        except CorruptChunkError as exc:
-            with contextlib.suppress(ArchiveUnavailableError):
-                await self.archive.delete(chunk, Level.LOW)
-            return exc
-        except MemoryStoreError as exc:
-            return exc
-
-    def _read_low(self, blob: bytes, chunk: ChunkId) -> KV:
-        return decode_low(blob, chunk, self.model, self.device)
+    def _read_lows(
+        self, chunks: Sequence[ChunkId], blobs: Sequence[bytes | MemoryStoreError]
+    ) -> list[KV | MemoryStoreError]:
+        found: list[KV | MemoryStoreError] = []
+        for chunk, blob in zip(chunks, blobs, strict=True):
+            if isinstance(blob, MemoryStoreError):
+                found.append(blob)
+                continue
+            try:
+                found.append(decode_low(blob, chunk, self.model, self.device))
+            except MemoryStoreError as exc:
+                found.append(exc)
+        return found
 
     async def nodes(self, ids: Sequence[ChunkId]) -> AsyncIterator[Node]:
         """Read H-KV in batches, in the order of `ids`; leave out what can't be.
@@ -124,7 +123,8 @@ class ChunkReader:
 
     def _spooled(self, chunks: Sequence[ChunkId], level: Level) -> dict[ChunkId, bytes]:
         found = {}
-        for chunk in chunks:
+        waiting = set(self.spool.pending())
+        for chunk in waiting.intersection(chunks):
             try:
                 found[chunk] = self.spool.read(chunk)[level]
             except ChunkNotFoundError:
@@ -139,10 +139,10 @@ class ChunkReader:
         if self.outage.is_on:
             away = ArchiveUnavailableError("the archive is away")
             return [away for _ in chunks]
-        if level is Level.KEYS:
-            blobs = await self.archive.get_keys(chunks)
-        else:
+        if level is Level.LOW:
             blobs = await self.archive.get_many([(chunk, level) for chunk in chunks])
+        else:
+            blobs = await self.archive.get_small(chunks, level)
         for blob in blobs:
             if isinstance(blob, ArchiveUnavailableError):
                 self.outage.begin(blob)

@@ -9,6 +9,7 @@ newest come first. How they are judged is told in `two_stages.py`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -46,6 +47,26 @@ class _Block:
     def takes(self, keys: Tensor) -> bool:
         """Tell whether there is room for a chunk with these keys, (I, N', D)."""
         return self.count < BLOCK_CHUNKS and keys.shape[1] <= self.num_keys
+
+    def append(self, ids: Sequence[ChunkId], keys: Tensor, marks: Tensor) -> int:
+        """Put in as many chunks as there is room for, and tell how many those are.
+
+        Args:
+            ids: Their names.
+            keys: Their fine keys, (n, I, N', D).
+            marks: Their marks, (n, I, 2, D).
+        """
+        count = min(len(ids), BLOCK_CHUNKS - self.count)
+        rows = slice(self.count, self.count + count)
+        self.starts_ms[rows] = torch.tensor([id.start_ms for id in ids[:count]])
+        self.ends_ms[rows] = torch.tensor([id.end_ms for id in ids[:count]])
+        self.marks[:, :, rows] = marks[:count].permute(1, 2, 0, 3)
+        if self.fine is not None:
+            again = keys[:, :, :1].expand(-1, -1, self.num_keys - keys.shape[2], -1)
+            self.fine[rows] = torch.cat((keys, again), dim=2)[:count]
+        self.newest_ms = max(self.newest_ms, *(id.start_ms for id in ids[:count]))
+        self.count += count
+        return count
 
     @property
     def num_bytes(self) -> int:
@@ -116,27 +137,23 @@ class ChunkIndex:
     def __len__(self) -> int:
         return sum(len(p.starts_ms) for p in self.window(list(self._blocks)).pages)
 
-    def add(self, chunk: ChunkId, keys: Tensor) -> None:
-        """Take up a chunk.
+    def add(self, chunks: Sequence[ChunkKeys]) -> None:
+        """Take up chunks.
 
         Args:
-            chunk: The chunk, not taken up before.
-            keys: Its index keys, (I, N, D), on the CPU. A chunk without any can't be
-                judged, and is left out.
+            chunks: Not taken up before, their index keys on the CPU. One without any
+                can't be judged, and is left out.
         """
-        if not keys.shape[1]:
-            return
-        blocks = self._blocks.setdefault(chunk.camera, [])
-        if not blocks or not blocks[-1].takes(keys):
-            blocks.append(self._new_block(keys, chunk.start_ms))
-        block, row = blocks[-1], blocks[-1].count
-        block.starts_ms[row], block.ends_ms[row] = chunk.start_ms, chunk.end_ms
-        block.marks[:, :, row] = self._marks_of(chunk.camera, keys)
-        if block.fine is not None:
-            again = keys[:, :1].expand(-1, block.num_keys - keys.shape[1], -1)
-            block.fine[row] = torch.cat((keys, again), dim=1)  # the best stays the best
-        block.newest_ms = max(block.newest_ms, chunk.start_ms)
-        block.count += 1
+        judged = [chunk for chunk in chunks if chunk.index_keys.shape[1]]
+        alike = groupby(judged, lambda c: (c.id.camera, c.index_keys.shape[1]))
+        for (camera, _), group in alike:
+            some = list(group)
+            keys = torch.stack([chunk.index_keys for chunk in some])  # (n, I, N, D)
+            marks = self._marks_of(camera, keys)  # (n, I, 2, D)
+            while some:
+                block = self._block_for(some[0])
+                count = block.append([chunk.id for chunk in some], keys, marks)
+                some, keys, marks = some[count:], keys[count:], marks[count:]
 
     def has(self, chunk: ChunkId) -> bool:
         """Tell whether a chunk was taken up."""
@@ -191,15 +208,23 @@ class ChunkIndex:
                 yield page, block, rows
 
     def _marks_of(self, camera: str, keys: Tensor) -> Tensor:
-        """Give a chunk's marks, (I, 2, D), and count its keys in."""
+        """Give chunks' marks, (n, I, 2, D), and count their keys (n, I, N, D) in."""
         sums, count = self._seen.get(camera, (torch.zeros(()), 0))
-        sums, count = sums + keys.float().sum(dim=1), count + keys.shape[1]
-        self._seen[camera] = sums, count
-        usual = (sums / count)[:, None]  # (I, 1, D)
-        distance = torch.norm(keys.float() - usual, dim=-1)  # (I, N)
-        furthest = distance.topk(min(2, keys.shape[1])).indices  # (I, 2)
-        heads = torch.arange(len(keys))[:, None]
-        return keys[heads, furthest].expand(-1, 2, -1)
+        totals = keys.float().sum(dim=2).cumsum(dim=0) + sums  # (n, I, D)
+        counts = count + keys.shape[2] * torch.arange(1, len(keys) + 1)  # (n,)
+        self._seen[camera] = totals[-1], int(counts[-1])
+        usual = (totals / counts[:, None, None])[:, :, None]  # (n, I, 1, D)
+        distance = torch.norm(keys.float() - usual, dim=-1)  # (n, I, N)
+        furthest = distance.topk(min(2, keys.shape[2])).indices[..., None]
+        marks = keys.gather(2, furthest.expand(-1, -1, -1, keys.shape[-1]))
+        return marks.expand(-1, -1, 2, -1)
+
+    def _block_for(self, chunk: ChunkKeys) -> _Block:
+        """Give the block that a chunk goes into."""
+        blocks = self._blocks.setdefault(chunk.id.camera, [])
+        if not blocks or not blocks[-1].takes(chunk.index_keys):
+            blocks.append(self._new_block(chunk.index_keys, chunk.id.start_ms))
+        return blocks[-1]
 
     def _new_block(self, keys: Tensor, start_ms: int) -> _Block:
         """Make room for more chunks such as this one, with fine keys if they fit."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 GROUP_TOKENS = 32
 BITS = (4, 8)
+_TINY = 1e-30  # in place of a step of zero
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +53,13 @@ def quantise_by_channel(x: Tensor, bits: int) -> Quantised:
     Raises:
         ValueError: A number is not finite, or D is odd and `bits` 4.
     """
-    tokens = x.shape[-2]
-    groups = [part.aminmax(dim=-2) for part in x.float().split(GROUP_TOKENS, dim=-2)]
-    low = torch.stack([group.min for group in groups], dim=-2)  # (..., G, D)
-    high = torch.stack([group.max for group in groups], dim=-2)  # (..., G, D)
+    groups = x.float().split(GROUP_TOKENS, dim=-2)
+    ends = [group.aminmax(dim=-2) for group in groups]
+    low = torch.stack([end.min for end in ends], dim=-2)  # (..., G, D)
+    high = torch.stack([end.max for end in ends], dim=-2)  # (..., G, D)
     least, step = _parameters(low, high, bits)
-    codes = _codes(x, _by_token(least, tokens), _by_token(step, tokens), bits)
+    each = zip(groups, least.split(1, dim=-2), step.split(1, dim=-2), strict=True)
+    codes = torch.cat([_codes(*group, bits) for group in each], dim=-2)
     return Quantised(codes, least, step)
 
 
@@ -67,23 +69,23 @@ def quantise_by_token(x: Tensor, bits: int) -> Quantised:
     Raises:
         ValueError: As for `quantise_by_channel`.
     """
-    low, high = x.float().aminmax(dim=-1, keepdim=True)  # (..., S, 1)
+    x = x.float()
+    low, high = x.aminmax(dim=-1, keepdim=True)  # (..., S, 1)
     least, step = _parameters(low, high, bits)
     return Quantised(_codes(x, least, step, bits), least, step)
 
 
 def dequantise_by_channel(found: Quantised, bits: int, dtype: torch.dtype) -> Tensor:
     """Give back keys, (..., S, D)."""
-    codes = _unpack(found.codes, bits)
-    tokens = codes.shape[-2]
-    return _numbers(
-        codes, _by_token(found.least, tokens), _by_token(found.step, tokens), dtype
-    )
+    groups = found.codes.split(GROUP_TOKENS, dim=-2)
+    least, step = found.least.split(1, dim=-2), found.step.split(1, dim=-2)
+    each = zip(groups, least, step, strict=True)
+    return torch.cat([_numbers(*group, bits, dtype) for group in each], dim=-2)
 
 
 def dequantise_by_token(found: Quantised, bits: int, dtype: torch.dtype) -> Tensor:
     """Give back values, (..., S, D)."""
-    return _numbers(_unpack(found.codes, bits), found.least, found.step, dtype)
+    return _numbers(found.codes, found.least, found.step, bits, dtype)
 
 
 def _parameters(low: Tensor, high: Tensor, bits: int) -> tuple[Tensor, Tensor]:
@@ -106,8 +108,8 @@ def _rounded(x: Tensor, dtype: torch.dtype, *, up: bool) -> Tensor:
 
 
 def _codes(x: Tensor, least: Tensor, step: Tensor, bits: int) -> Tensor:
-    spread = (x.float() - least.float()) / step.float().clamp(min=1e-30)
-    codes = spread.round().clamp(0, 2**bits - 1).to(torch.uint8)  # (..., S, D)
+    spread = (x - least).div_(step.float().clamp(min=_TINY))
+    codes = spread.round_().clamp_(0, 2**bits - 1).to(torch.uint8)  # (..., S, D)
     if bits == 8:
         return codes
     if codes.shape[-1] % 2:
@@ -115,16 +117,9 @@ def _codes(x: Tensor, least: Tensor, step: Tensor, bits: int) -> Tensor:
     return codes[..., ::2] | codes[..., 1::2] << 4
 
 
-def _unpack(codes: Tensor, bits: int) -> Tensor:
-    if bits == 8:
-        return codes
-    return torch.stack((codes & 15, codes >> 4), dim=-1).flatten(-2)
-
-
-def _by_token(parameters: Tensor, tokens: int) -> Tensor:
-    """Give each token the parameters of its group, (..., S, D)."""
-    return parameters.repeat_interleave(GROUP_TOKENS, dim=-2)[..., :tokens, :]
-
-
-def _numbers(codes: Tensor, least: Tensor, step: Tensor, dtype: torch.dtype) -> Tensor:
-    return (codes.float() * step.float() + least.float()).to(dtype)
+def _numbers(
+    codes: Tensor, least: Tensor, step: Tensor, bits: int, dtype: torch.dtype
+) -> Tensor:
+    if bits == 4:
+        codes = torch.stack((codes & 15, codes >> 4), dim=-1).flatten(-2)
+    return codes.float().mul_(step).add_(least).to(dtype)

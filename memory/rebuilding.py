@@ -87,8 +87,7 @@ class Loader:
             loading.num_nodes += 1
         loading.num_left_out = len(top) - loading.num_nodes
         async for batch in self.reader.keys(chunks):
-            for keys in batch:
-                self.index.add(keys.id, keys.index_keys)
+            self.index.add(batch)
             loading.num_keys += len(batch)
         loading.is_done = True
 

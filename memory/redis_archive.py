@@ -133,20 +133,20 @@ class RedisArchive:
             loads = [group.create_task(self._get_or_error(*each)) for each in requests]
         return [load.result() for load in loads]
 
-    async def get_keys(
-        self, chunks: Sequence[ChunkId]
+    async def get_small(
+        self, chunks: Sequence[ChunkId], level: Level
     ) -> list[bytes | MemoryStoreError]:
-        """Give back the index keys of chunks, as `get_many`; small, so in one go."""
+        """Give back small blobs of one level, as `get_many`, a camera's in one go."""
         found: dict[ChunkId, bytes | None] = {}
         try:
             for camera in {chunk.camera for chunk in chunks}:
                 own = [chunk for chunk in chunks if chunk.camera == camera]
-                keys = [self._blob(chunk, Level.KEYS) for chunk in own]
+                keys = [self._blob(chunk, level) for chunk in own]
                 async with self.redis.turn() as client:
                     found |= zip(own, await client.mget(keys), strict=True)
         except MemoryStoreError as exc:
             return [exc for _ in chunks]
-        return [found[c] or ChunkNotFoundError(c, Level.KEYS) for c in chunks]
+        return [found[c] or ChunkNotFoundError(c, level) for c in chunks]
 
     async def timeline(
         self, camera: str, start_ms: int | None = None, end_ms: int | None = None

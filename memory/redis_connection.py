@@ -87,8 +87,11 @@ class RedisConnection:
             ArchiveFullError: As for `turn`.
         """
         async with self.turn() as client, client.pipeline(transaction=True) as pipe:
-            # A cluster's pipeline waits for a thread at each command it is given.
-            await asyncio.to_thread(_queue, pipe, commands)
+            if isinstance(client, RedisCluster):
+                # Its pipeline waits for a thread at each command it is given.
+                await asyncio.to_thread(_queue, pipe, commands)
+            else:
+                _queue(pipe, commands)
             replies: list[Any] = await pipe.execute()
             return replies
 

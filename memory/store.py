@@ -120,7 +120,7 @@ class MemoryStore:
         tokens = chunk.memory.high.num_tokens
         await self.consolidator.make_room(self.resident, tokens)
         self.resident.retain(chunk)
-        self.index.add(id, keys)
+        self.index.add([keys])
         self._times.add(id)
         return Stored.of(blobs, is_spooled=is_spooled)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from memory.codec import Compression, encode_keys, encode_low, encode_node
 from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
@@ -38,8 +37,8 @@ class Stored:
 
 def write_chunk(
     chunk: CompressedChunk, bilevel: BiLevel, model: str
-) -> tuple[dict[Level, bytes], Tensor]:
-    """Give a chunk's blobs, and its index keys on the CPU, (I, N, D).
+) -> tuple[dict[Level, bytes], ChunkKeys]:
+    """Give a chunk's blobs, and its index keys on the CPU.
 
     Args:
         chunk: Its tensors on any device.
@@ -57,7 +56,7 @@ def write_chunk(
         Level.LOW: encode_low(id, chunk.low, low, model),
         Level.KEYS: encode_keys(keys, high, model, bilevel.heads.index_name),
     }
-    return blobs, keys.index_keys
+    return blobs, keys
 
 
 def _made(level: LevelSettings) -> Compression:

@@ -136,7 +136,9 @@ async def test_index_keys_are_carried_along(
     async with RedisArchive(archive_url, model="", prefix=f"{prefix}-there") as there:
         await import_chunks(there, path, tell)
         own = there.of_model(MODEL)
-        found = await own.get_keys([chunk_at(second) for second in (1, 2, 3)])
+        found = await own.get_small(
+            [chunk_at(second) for second in (1, 2, 3)], Level.KEYS
+        )
         assert found[::2] == [b"keys 1", b"keys 3"]
         assert isinstance(found[1], ChunkNotFoundError)
         assert await own.booked("door") == await here.booked("door")

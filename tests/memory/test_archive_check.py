@@ -90,7 +90,7 @@ async def test_a_corrupt_low_kv_is_named_and_deleted(
     await is_good_again(archive)
     assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
     assert await archive.get(chunk_at(1), Level.HIGH) == good[Level.HIGH]
-    assert await archive.get_keys([chunk_at(1)]) == [good[Level.KEYS]]
+    assert await archive.get_small([chunk_at(1)], Level.KEYS) == [good[Level.KEYS]]
     assert await archive.evicted([chunk_at(1)]) == [chunk_at(1)]
 
 
@@ -104,7 +104,7 @@ async def test_corrupt_index_keys_are_named_and_they_alone_deleted(
     assert await archive.timeline("door") == [chunk_at(s) for s in range(3)]
     for level in (Level.HIGH, Level.LOW):
         assert await archive.get(chunk_at(1), level) == good[level]
-    found = await archive.get_keys([chunk_at(s) for s in range(3)])
+    found = await archive.get_small([chunk_at(s) for s in range(3)], Level.KEYS)
     assert [type(each) for each in found] == [bytes, ChunkNotFoundError, bytes]
     size = len(good[Level.HIGH]), len(good[Level.LOW])
     booked = await archive.booked("door")

@@ -34,7 +34,7 @@ def chunk_at(number: int, camera: str = "door") -> ChunkId:
 def filled(numbers: range, budget: int = 1 << 30) -> ChunkIndex:
     index = ChunkIndex(budget)
     for number in numbers:
-        index.add(chunk_at(number), keys_of(number))
+        index.add([ChunkKeys(chunk_at(number), keys_of(number))])
     return index
 
 
@@ -53,7 +53,7 @@ def judge_all(window: Window, queries: torch.Tensor) -> Relevance:
 
 def test_a_window_is_filtered_by_camera_and_time() -> None:
     index = filled(range(40))
-    index.add(chunk_at(3, "yard"), keys_of(3))
+    index.add([ChunkKeys(chunk_at(3, "yard"), keys_of(3))])
     assert ids_in(index.window(["door"])) == [chunk_at(n) for n in range(40)]
     assert ids_in(index.window(["yard"])) == [chunk_at(3, "yard")]
     found = ids_in(index.window(["door", "yard"], 2500, 5000))
@@ -76,7 +76,7 @@ def test_each_chunk_is_judged_by_its_own_keys() -> None:
 
 def test_a_short_list_of_all_chunks_scores_as_late_interaction_does() -> None:
     index = filled(range(40))
-    index.add(chunk_at(7, "yard"), keys_of(77))
+    index.add([ChunkKeys(chunk_at(7, "yard"), keys_of(77))])
     window = index.window(["door", "yard"])
     queries = torch.randn(5, 6, SIZE, generator=torch.Generator().manual_seed(1))
     oracle = [ChunkKeys(id, keys_of(id.start_ms // 1000)) for id in ids_in(window)]
@@ -93,7 +93,7 @@ def test_of_one_key_per_chunk_both_stages_say_the_same(
     index, oracle = ChunkIndex(1 << 30), []
     for number in range(600):
         keys = keys_of(number, 1) + 0.003 * number
-        index.add(chunk_at(number), keys.bfloat16())
+        index.add([ChunkKeys(chunk_at(number), keys.bfloat16())])
         oracle.append(ChunkKeys(chunk_at(number), keys.bfloat16().float()))
     queries = torch.randn(5, 6, SIZE, generator=torch.Generator().manual_seed(1))
     window = index.window(["door"])
@@ -116,7 +116,7 @@ def test_the_short_list_is_judged_again_and_the_others_keep_their_place(
         if number == 50:
             keys[HEADS.reads[0], 2] = 2 * queries[0, 3]
             keys[HEADS.reads[0], :2] = -3 * queries[0, 3]
-        index.add(chunk_at(number), keys)
+        index.add([ChunkKeys(chunk_at(number), keys)])
     window = index.window(["door"])
     first = Relevance.of(window, TwoStages(queries, window.pages, HEADS).scores)
     both = judge_all(window, queries)
@@ -157,7 +157,7 @@ def test_forgotten_chunks_are_not_found_and_free_their_memory() -> None:
     index.forget("door", 20_000)
     assert ids_in(index.window(["door"])) == [chunk_at(n) for n in range(20, 40)]
     assert index.num_bytes == before * 2 // 3
-    index.add(chunk_at(40), keys_of(40))
+    index.add([ChunkKeys(chunk_at(40), keys_of(40))])
     assert len(index) == 21
     index.forget("door", 50_000)
     assert index.num_bytes == 0
@@ -165,9 +165,9 @@ def test_forgotten_chunks_are_not_found_and_free_their_memory() -> None:
 
 def test_chunks_with_fewer_keys_or_none_are_taken_as_they_are() -> None:
     index = filled(range(3))
-    index.add(chunk_at(3), keys_of(3, 1))
-    index.add(chunk_at(4), keys_of(4, 0))
-    index.add(chunk_at(5), keys_of(5, 7))
+    index.add([ChunkKeys(chunk_at(3), keys_of(3, 1))])
+    index.add([ChunkKeys(chunk_at(4), keys_of(4, 0))])
+    index.add([ChunkKeys(chunk_at(5), keys_of(5, 7))])
     window = index.window(["door"])
     assert ids_in(window) == [chunk_at(n) for n in (0, 1, 2, 3, 5)]
     few, many = window.keys(3), window.keys(4)

@@ -158,17 +158,18 @@ async def test_a_restart_makes_the_same_nodes_resident_and_reads_no_l_kv(
     before = await filled(archive, tmp_path)
     after = await new_store(archive, tmp_path, budget=BUDGET)
     asked: Counter[Level] = Counter()
-    ask = archive.get_many
+    ask = archive.get_small
 
-    async def count(requests: Sequence[tuple[ChunkId, Level]]) -> list[object]:
-        asked.update(level for _, level in requests)
-        return await ask(requests)
+    async def count(chunks: Sequence[ChunkId], level: Level) -> list[object]:
+        asked.update({level: len(chunks)})
+        return await ask(chunks, level)
 
-    monkeypatch.setattr(archive, "get_many", count)
+    monkeypatch.setattr(archive, "get_small", count)
+    monkeypatch.setattr(archive, "get_many", None)  # L-KV
     loaded = await after.rebuild(["door"])
     same = before.resident.nodes(["door"])
     assert [node.id for node in after.resident.nodes(["door"])] == [n.id for n in same]
-    assert asked == {Level.HIGH: len(same)}
+    assert asked == {Level.HIGH: len(same), Level.KEYS: COUNT}
     assert (loaded.num_nodes, loaded.num_keys) == (len(same), COUNT)
     assert len(after.index) == COUNT
     assert after.watched("door").spans == before.watched("door").spans
@@ -193,15 +194,17 @@ async def test_questions_are_answered_from_the_newest_while_the_rest_is_loading(
 ) -> None:
     await filled(archive, tmp_path)
     after = await new_store(archive, tmp_path, budget=BUDGET)
-    ask, is_waiting, goes_on = archive.get_keys, asyncio.Event(), asyncio.Event()
+    ask, is_waiting, goes_on = archive.get_small, asyncio.Event(), asyncio.Event()
 
-    async def stop_after_the_first(chunks: Sequence[ChunkId]) -> list[object]:
+    async def stop_after_the_first(
+        chunks: Sequence[ChunkId], level: Level
+    ) -> list[object]:
         if len(after.index):
             is_waiting.set()
             await goes_on.wait()
-        return await ask(chunks)
+        return await ask(chunks, level)
 
-    monkeypatch.setattr(archive, "get_keys", stop_after_the_first)
+    monkeypatch.setattr(archive, "get_small", stop_after_the_first)
     loading = asyncio.create_task(after.rebuild(["door"]))
     async with asyncio.timeout(20):
         await is_waiting.wait()

@@ -117,7 +117,7 @@ async def test_index_keys_come_back_in_order_with_errors_where_there_are_none(
     bare, never = chunk_at(7, cameras[1]), chunk_at(8, "nowhere")
     await archive.put(bare, levels(b"high", b"low"))
     wanted = [*reversed(stored), bare, *stored[:2], never]
-    found = await archive.get_keys(wanted)
+    found = await archive.get_small(wanted, Level.KEYS)
     assert len(found) == len(wanted)
     for chunk, keys_or_error in zip(wanted, found, strict=True):
         if chunk in stored:
@@ -125,7 +125,7 @@ async def test_index_keys_come_back_in_order_with_errors_where_there_are_none(
         else:
             assert isinstance(keys_or_error, ChunkNotFoundError)
             assert (keys_or_error.chunk, keys_or_error.level) == (chunk, Level.KEYS)
-    assert await archive.get_keys([]) == []
+    assert await archive.get_small([], Level.KEYS) == []
 
 
 async def test_a_node_is_listed_among_the_nodes_and_not_in_the_timeline(

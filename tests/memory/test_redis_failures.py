@@ -57,7 +57,7 @@ async def test_index_keys_of_an_archive_that_is_away_are_unavailable_each(
     url = f"unix://{tmp_path}/none"
     async with RedisArchive(url, model=MODEL, timeout_s=1.0) as archive:
         wanted = [chunk_at(1), chunk_at(2, "yard"), chunk_at(3)]
-        found = await archive.get_keys(wanted)
+        found = await archive.get_small(wanted, Level.KEYS)
     assert [type(each) for each in found] == [ArchiveUnavailableError] * 3
 
 
