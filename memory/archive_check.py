@@ -20,9 +20,9 @@ from memory.redis_connection import Command
 class FaultKind(StrEnum):
     """What can be wrong with a chunk."""
 
-    MISSING = "missing"  # in the timeline, without H-KV
+    MISSING = "missing"  # listed, without H-KV
     CORRUPT = "corrupt"  # a blob that does not prove itself
-    UNLISTED = "unlisted"  # blobs without an entry in the timeline
+    UNLISTED = "unlisted"  # blobs that are not listed
     BOOK = "book"  # sizes that are not those of the blobs
 
 
@@ -106,7 +106,7 @@ def faults_of(kept: Kept, chunk: ChunkId, model: str) -> list[Fault]:
     """Judge a chunk by all that is kept of it; of nothing at all nothing is wrong."""
     faults = []
     if kept.is_listed and Level.HIGH not in kept.blobs:
-        missing = "in the timeline, without H-KV"
+        missing = "listed, without H-KV"
         faults.append(Fault(chunk, model, FaultKind.MISSING, Level.HIGH, missing))
     for level, blob in kept.blobs.items():
         try:
@@ -119,7 +119,7 @@ def faults_of(kept: Kept, chunk: ChunkId, model: str) -> list[Fault]:
         except MemoryStoreError as exc:
             faults.append(Fault(chunk, model, FaultKind.CORRUPT, level, str(exc)))
     if kept.blobs and not kept.is_listed:
-        unlisted = "blobs without an entry in the timeline"
+        unlisted = "blobs that are not listed"
         faults.append(Fault(chunk, model, FaultKind.UNLISTED, None, unlisted))
     sizes = {level: len(blob) for level, blob in kept.blobs.items()}
     for level in Level:

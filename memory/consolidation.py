@@ -148,6 +148,9 @@ def within(node: Node, start_ms: int | None, end_ms: int | None) -> Node | None:
 
     None if nothing is; None as a time is without end.
     """
+    is_begun = start_ms is None or start_ms <= node.id.start_ms
+    if is_begun and (end_ms is None or node.id.end_ms <= end_ms):
+        return node
     if node.id.is_chunk:
         return node if node.id.overlaps(start_ms, end_ms) else None
     inside = [

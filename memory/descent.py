@@ -133,8 +133,9 @@ def _step(
 
     Where there is none, or its child was asked for in vain: the chunk itself.
     """
+    times = chunk.start_ms, chunk.start_ms + 1
     for node in nodes:
-        if node.id.camera == chunk.camera:
+        if node.id.camera == chunk.camera and node.id.overlaps(*times):
             for section in node.sections:
                 child = section.child
                 if child.start_ms <= chunk.start_ms < child.end_ms:

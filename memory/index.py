@@ -7,9 +7,10 @@ and time before anything is judged. Chunks may come in any order: after a restar
 newest come first. How they are judged is told in `two_stages.py`.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 import torch
 from torch import Tensor
@@ -30,7 +31,6 @@ class _Block:
         ends_ms: (B,), int64.
         marks: (I, 2, B, D), bfloat16.
         fine: (B, I, N, D), bfloat16; None if they are not kept here.
-        count: Chunks that are in.
         num_keys: Fine keys of a chunk and head, N.
         count: Chunks that are in.
         newest_ms: When the newest of them began.
@@ -82,10 +82,22 @@ class Window:
     Attributes:
         pages: What they are judged by, page by page.
         kept: Where each page's chunks are kept: a block, and rows of it, (c,).
+        firsts: The place of each page's first chunk.
     """
 
     pages: tuple[Page, ...]
     kept: tuple[tuple[_Block, Tensor], ...]
+    firsts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[Page, _Block, Tensor]]) -> "Window":
+        """Count through pages and where they are kept."""
+        sizes = (len(page.starts_ms) for page, *_ in found)
+        return cls(
+            tuple(page for page, *_ in found),
+            tuple((block, rows) for _, block, rows in found),
+            tuple(accumulate(sizes, initial=0))[:-1],
+        )
 
     def chunk(self, place: int) -> ChunkId:
         """Give the chunk at a place, counted through all pages."""
@@ -103,11 +115,8 @@ class Window:
 
     def _find(self, place: int) -> tuple[int, int]:
         """Give the page of a place, and the row in it."""
-        for number, page in enumerate(self.pages):
-            if place < len(page.starts_ms):
-                return number, place
-            place -= len(page.starts_ms)
-        raise IndexError(place)
+        number = bisect_right(self.firsts, place) - 1
+        return number, place - self.firsts[number]
 
 
 class ChunkIndex:
@@ -183,9 +192,7 @@ class ChunkIndex:
         found = [
             each for camera in cameras for each in self._pages(camera, start_ms, end_ms)
         ]
-        return Window(
-            tuple(page for page, *_ in found), tuple((b, rows) for _, b, rows in found)
-        )
+        return Window.of(found)
 
     def _pages(
         self, camera: str, start_ms: int | None, end_ms: int | None

@@ -137,15 +137,15 @@ class RedisArchive:
         self, chunks: Sequence[ChunkId], level: Level
     ) -> list[bytes | MemoryStoreError]:
         """Give back small blobs of one level, as `get_many`, a camera's in one go."""
-        found: dict[ChunkId, bytes | None] = {}
-        try:
-            for camera in {chunk.camera for chunk in chunks}:
-                own = [chunk for chunk in chunks if chunk.camera == camera]
-                keys = [self._blob(chunk, level) for chunk in own]
+        found: dict[ChunkId, bytes | MemoryStoreError | None] = {}
+        for camera in {chunk.camera for chunk in chunks}:
+            own = [c for c in chunks if c.camera == camera]
+            keys = [self._blob(c, level) for c in own]
+            try:
                 async with self.redis.turn() as client:
                     found |= zip(own, await client.mget(keys), strict=True)
-        except MemoryStoreError as exc:
-            return [exc for _ in chunks]
+            except MemoryStoreError as exc:
+                found |= dict.fromkeys(own, exc)
         return [found[c] or ChunkNotFoundError(c, level) for c in chunks]
 
     async def timeline(
@@ -297,5 +297,4 @@ def _parse(camera: str, names: Sequence[bytes]) -> list[ChunkId]:
 
 
 def _batches(chunks: Sequence[ChunkId]) -> Iterator[Sequence[ChunkId]]:
-    for start in range(0, len(chunks), _AT_ONCE):
-        yield chunks[start : start + _AT_ONCE]
+    return (chunks[n : n + _AT_ONCE] for n in range(0, len(chunks), _AT_ONCE))

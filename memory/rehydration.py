@@ -71,11 +71,12 @@ def compose(runs: Sequence[KV], rotary: Rotary, *, room: int) -> MixedCache:
 
     layers, heads, _, size = runs[0].keys.shape
     tokens = positions.shape[2]
-    keys = runs[0].keys.new_empty(layers, heads, tokens + room, size)
-    values = torch.empty_like(keys)
+    free = runs[0].keys.new_empty(layers, heads, room, size)
+    keys = torch.cat([*(run.keys for run in runs), free], dim=2)
+    values = torch.cat([*(run.values for run in runs), free], dim=2)
+    is_same = bool((positions == positions[:1]).all())
     for layer in range(layers):
-        stored = torch.cat([run.keys[layer] for run in runs], dim=1)  # (H, T, D)
-        cos, sin = rotary.cos_sin(positions[layer])  # (T, D)
-        keys[layer, :, :tokens] = rotate(stored, cos, sin)
-        values[layer, :, :tokens] = torch.cat([r.values[layer] for r in runs], dim=1)
+        if layer == 0 or not is_same:
+            cos, sin = rotary.cos_sin(positions[layer])  # (T, D)
+        keys[layer, :, :tokens] = rotate(keys[layer, :, :tokens], cos, sin)
     return MixedCache(keys, values, tokens, sum(map(width, runs)))

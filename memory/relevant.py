@@ -66,9 +66,12 @@ class Relevance:
             end = first + len(page.starts_ms)
             if page.camera == camera:
                 owner = torch.bucketize(page.starts_ms, starts, right=True) - 1  # (c,)
-                is_in = (owner >= 0) & (page.starts_ms < ends[owner])
-                scores = self.scores[first:end][is_in]
-                best.scatter_reduce_(0, owner[is_in], scores, reduce="amax")
+                owner.clamp_(min=0)
+                is_in = (starts[owner] <= page.starts_ms) & (
+                    page.starts_ms < ends[owner]
+                )
+                scores = self.scores[first:end] * is_in  # (c,)
+                best.scatter_reduce_(0, owner, scores, reduce="amax")
             first = end
         return best.tolist()
 
