@@ -1,10 +1,11 @@
 """Write the tables of README and docs from the results: a figure is never typed.
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
-`benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`, or an
-`accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to
-`-2700` of longer streams, `-summary` of weights that were trained to summarise,
-`-float32` to `-int4` of KV written in so many bits.
+`benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`,
+`long-run.json`, `index-speed.json`, `archive.json`, or an `accuracy*.json` there:
+`accuracy.json` of 32 chunks, `-now` of one type, `-128` to `-2700` of longer streams,
+`-summary` of weights that were trained to summarise, `-float32` to `-int4` of KV
+written in so many bits.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_table import accuracy_table
+from benchmarks.memory_tables import age_table, archive_table, index_table
 from benchmarks.model_tables import change_table, decode_table
 from benchmarks.numbers_table import WAYS, numbers_table, written_table
 
@@ -100,6 +102,9 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "written": ("docs/accuracy.md", written_table),
     "change": ("docs/models.md", change_table),
     "decode": ("docs/models.md", decode_table),
+    "long-run": ("docs/accuracy.md", age_table),
+    "index-speed": ("docs/accuracy.md", index_table),
+    "archive": ("docs/archive.md", archive_table),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
         for name in ("128", "1024", "2700", "summary")
