@@ -8,8 +8,10 @@ import torch
 from servers import find_binary
 
 from agent.vlm.loading import ModelSettings, load_model
-from benchmarks import long_run, long_stream
-from benchmarks.long_run import LEVELS
+from benchmarks import long_run, long_shape, long_stream
+from benchmarks.archive_ways import SHAPES
+from benchmarks.long_memory import LEVELS
+from benchmarks.long_shape import STEPS, ShapeStream
 from benchmarks.long_stream import LongStream, id_of, make_stream
 from memory.compression.bilevel import BiLevel
 from memory.relevance import score_chunks
@@ -69,3 +71,42 @@ def test_it_asks_at_each_age_it_gets_to(
     assert day["indexed"] == COUNT
     assert hour["found_at_4"] == hour["flat_found_at_4"]
     assert 0 < hour["first_token_ms"] < 10_000
+
+
+def test_a_question_points_at_the_keys_of_its_chunk_alone() -> None:
+    stream = ShapeStream(SHAPES["builtin-chunk"], 3, seed=1)
+    chunks = list(stream.chunks(0, 60))
+    assert chunks[0].low is chunks[3].low
+    assert not torch.equal(chunks[0].memory.index_keys, chunks[3].memory.index_keys)
+    memories = [made.memory for made in chunks]
+    for number in (0, 3, 59):
+        scores = score_chunks(stream.queries(number), memories, stream.heads)
+        assert scores.argmax() == number
+
+
+@pytest.mark.timeout(120)
+def test_random_numbers_of_a_shape_stay_under_their_budgets(
+    short_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_binary("redis-server")
+    monkeypatch.setattr(long_shape, "HOUR_CHUNKS", COUNT)
+    monkeypatch.setattr(long_shape, "DAY_CHUNKS", 8 * COUNT)
+    words = "--shape builtin-chunk --days 0.25 --pool 3 --resident-tokens 256"
+    words += " --archive-bytes 6000000"
+    options = long_run.parser().parse_args(words.split())
+    result = long_run.run(options, short_folder())
+    assert (result["shape"], result["pool"]) == ("builtin-chunk", 3)
+    hour, later = result["rows"]
+    assert (hour["age"], later["age"]) == ("1h", "6h")
+    assert (hour["chunks"], later["chunks"]) == (COUNT, 2 * COUNT)
+    assert hour.keys() == later.keys()
+    for row in (hour, later):
+        assert row["resident_tokens"] <= 256
+        assert row["indexed"] == row["chunks"]
+        assert row["asked_from_chunk"] == 0
+        assert row["found_at_4"] == 1.0
+        assert row["archive_bytes"] <= 6_000_000 + 6 * 50_000
+        assert tuple(row["steps_ms"]) == STEPS
+        assert 0 < sum(row["steps_ms"].values()) < 10_000
+    assert hour["found_levels"] == {"low": 12}
+    assert later["lows_retired"] > hour["lows_retired"] == 0
