@@ -1,6 +1,6 @@
 """Tables of what memory does as it gets older, and of what its archive costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.screen import show_size
@@ -23,7 +23,7 @@ def age_table(result: Mapping[str, Any]) -> str:
         _line(["---"] * (1 + len(rows))),
     ]
     k = result["top_k"]
-    shown = {
+    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {
         "chunks": lambda row: f"{row['chunks']:,}",
         f"questions answered right, of {rows[0]['questions']}": lambda row: _share(
             row["right"]
@@ -43,6 +43,37 @@ def age_table(result: Mapping[str, Any]) -> str:
         "tokens resident": lambda row: f"{row['resident_tokens']:,}",
         "nodes resident": lambda row: _nodes(row["resident_nodes"]),
         "index": lambda row: _size(row["index_bytes"]),
+        "process (RSS)": lambda row: _size(row["process_bytes"]),
+        "archive": lambda row: _size(row["archive_bytes"]),
+        "L-KV retired": lambda row: f"{row['lows_retired']:,}",
+        "chunks written a second": lambda row: f"{row['chunks_per_s']:g}",
+    }
+    lines += [_line([name, *map(cell, rows)]) for name, cell in shown.items()]
+    return "\n".join(lines)
+
+
+def shape_table(result: Mapping[str, Any]) -> str:
+    """Give what it found at each age of random numbers in a larger model's shape."""
+    rows = result["rows"]
+    lines = [
+        f"`{result['command']} --shape {result['shape']} --days {result['days']:g}`, "
+        f"seed {result['seed']}, {result['resident_tokens']:,} resident tokens, "
+        f"{_size(result['archive_bytes'])} of archive, {_machine(result)}:",
+        "",
+        _line(["", *(row["age"] for row in rows)]),
+        _line(["---"] * (1 + len(rows))),
+    ]
+    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "chunks": lambda row: f"{row['chunks']:,}",
+        "remembered": lambda row: f"{row['indexed']:,}",
+        "planted chunk first": lambda row: _share(row["found_at_1"]),
+        "all up to the model": lambda row: f"{row['until_model_ms']:,.0f} ms",
+        **{
+            f"- {step}": lambda row, step=step: f"{row['steps_ms'][step]:,.1f} ms"
+            for step in rows[0]["steps_ms"]
+        },
+        "tokens read": lambda row: f"{row['context_tokens']:,.0f}",
+        "nodes resident": lambda row: _nodes(row["resident_nodes"]),
         "process (RSS)": lambda row: _size(row["process_bytes"]),
         "archive": lambda row: _size(row["archive_bytes"]),
         "L-KV retired": lambda row: f"{row['lows_retired']:,}",

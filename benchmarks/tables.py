@@ -2,10 +2,10 @@
 
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
 `benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`,
-`long-run.json`, `index-speed.json`, `archive.json`, or an `accuracy*.json` there:
-`accuracy.json` of 32 chunks, `-now` of one type, `-128` to `-2700` of longer streams,
-`-summary` of weights that were trained to summarise, `-float32` to `-int4` of KV
-written in so many bits.
+`long-run.json`, `long-run-7b.json`, `index-speed.json`, `archive.json`, `ingest.json`,
+or an `accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128`
+to `-2700` of longer streams, `-summary` of weights that were trained to summarise,
+`-float32` to `-int4` of KV written in so many bits.
 """
 
 import json
@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_table import accuracy_table
-from benchmarks.memory_tables import age_table, archive_table, index_table
+from benchmarks.ingest_table import ingest_table
+from benchmarks.memory_tables import (
+    age_table,
+    archive_table,
+    index_table,
+    shape_table,
+)
 from benchmarks.model_tables import change_table, decode_table
 from benchmarks.numbers_table import WAYS, numbers_table, written_table
 
@@ -103,8 +109,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "change": ("docs/models.md", change_table),
     "decode": ("docs/models.md", decode_table),
     "long-run": ("docs/accuracy.md", age_table),
+    "long-run-7b": ("docs/accuracy.md", shape_table),
     "index-speed": ("docs/accuracy.md", index_table),
     "archive": ("docs/archive.md", archive_table),
+    "ingest": ("docs/cameras.md", ingest_table),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
         for name in ("128", "1024", "2700", "summary")

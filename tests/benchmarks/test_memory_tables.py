@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from benchmarks.memory_tables import age_table, archive_table, index_table
+from benchmarks.memory_tables import (
+    age_table,
+    archive_table,
+    index_table,
+    shape_table,
+)
 
 FACTS: dict[str, Any] = {
     "command": "python -m benchmarks.it",
@@ -59,6 +64,33 @@ def test_a_memory_is_compared_with_what_it_was_after_an_hour():
     assert cells["first token"] == ["50 ms", "75 ms"]
     assert cells["nodes resident"] == ["6 day, 98 chunk"] * 2
     assert cells["L-KV retired"] == ["12,345"] * 2
+
+
+def test_a_larger_shape_is_told_up_to_the_model():
+    row = {
+        "age": "6h",
+        "chunks": 2160,
+        "indexed": 2000,
+        "found_at_1": 1.0,
+        "until_model_ms": 1266.9,
+        "steps_ms": {"coverage": 0.1, "rehydrate": 1101.1},
+        "context_tokens": 15005.5,
+        "resident_nodes": {"hour": 5},
+        "process_bytes": 3_850_000_000,
+        "archive_bytes": 6_400_000_000,
+        "lows_retired": 1904,
+        "chunks_per_s": 8.5,
+    }
+    table = shape_table(
+        FACTS
+        | {"shape": "tiny", "days": 0.25, "seed": 0, "resident_tokens": 16384}
+        | {"archive_bytes": 6_000_000_000, "rows": [row]}
+    )
+    cells = cells_of(table)
+    assert cells["all up to the model"] == ["1,267 ms"]
+    assert cells["- rehydrate"] == ["1,101.1 ms"]
+    assert cells["remembered"] == ["2,000"]
+    assert "--shape tiny --days 0.25" in table
 
 
 def test_a_scan_is_told_by_its_steps():

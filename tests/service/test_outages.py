@@ -14,10 +14,10 @@ from waiting import until
 
 pytestmark = pytest.mark.timeout(150)
 
-HALF_SECONDS = {
+SECONDS = {
     "address": "simulated:seed=4&size=64&fps=8",
     "fps": 8,
-    "chunk_frames": 4,
+    "chunk_frames": 8,
 }
 
 
@@ -32,7 +32,7 @@ async def server(start_redis: Callable[..., RedisServer]) -> RedisServer:
 def config(server: RedisServer, mosquitto: Broker, prefix: str) -> dict[str, Any]:
     """A camera whose chunks are shorter than the archive's time-out."""
     return {
-        "cameras": {"gate": HALF_SECONDS},
+        "cameras": {"gate": SECONDS},
         "mqtt": {"url": f"mqtt://{mosquitto.host}:{mosquitto.port}", "prefix": prefix},
         "archive": {"url": server.url, "prefix": prefix, "timeout_s": 2},
     }
