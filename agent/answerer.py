@@ -5,8 +5,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -18,10 +19,11 @@ from agent.progress import Progress
 from agent.stopwatch import Stopwatch
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import Priority
+from ingest.films import film_at
 from ingest.source import CameraSource
 from memory.descent import Reach
 from memory.errors import ArchiveUnavailableError
-from memory.kv import Level
+from memory.kv import ChunkId, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.recollection import Recollection
 from memory.relevant import Relevance
@@ -41,12 +43,14 @@ class Answerer:
         store: The memory.
         limits: How much a question may read.
         sources: The cameras, for the reasons of gaps.
+        recordings: The folders of films of those that are recorded.
     """
 
     decoding: DecodeQueue
     store: MemoryStore
     limits: RecallLimits
     sources: Mapping[str, CameraSource]
+    recordings: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def model(self) -> VisionLanguageModel:
@@ -148,7 +152,7 @@ class Answerer:
             answer=decoded.text,
             status="partial" if recalled.degraded else "ok",
             degraded=tuple(sorted(recalled.degraded)),
-            evidence=_evidence(recalled.readings),
+            evidence=await asyncio.to_thread(self._evidence, recalled.readings),
             timings_ms=watch.laps_ms,
             tokens={
                 "context": self.decoding.sink.num_tokens + sum(read.values()),
@@ -159,6 +163,28 @@ class Answerer:
         if not opened.is_whole:
             whole = _degraded(whole, "archive_unavailable")
         return _degraded(whole, None if recalled.readings else "context_full")
+
+    def _evidence(self, readings: Sequence[Reading]) -> tuple[Evidence, ...]:
+        """Give the chunks that relevance chose, the most relevant first."""
+        chosen = [reading for reading in readings if reading.is_evidence]
+        return tuple(
+            Evidence(
+                r.chunk.camera,
+                r.chunk.name,
+                r.chunk.start_ms / 1000,
+                r.chunk.end_ms / 1000,
+                r.score,
+                "low" if r.level is Level.LOW else "high",
+                self._film(r.chunk),
+            )
+            for r in sorted(chosen, key=lambda r: r.score, reverse=True)
+        )
+
+    def _film(self, chunk: ChunkId) -> str | None:
+        """Give the film that shows a chunk from its beginning, if there is one."""
+        folder = self.recordings.get(chunk.camera)
+        film = film_at(folder, chunk.start_ms) if folder else None
+        return str(film.path) if film else None
 
     def _queries(self, text: str, progress: Progress) -> torch.Tensor:
         """Give the question's queries in the index heads; on the model thread."""
@@ -216,24 +242,6 @@ def _tokens(recalled: Recollection) -> dict[str, int]:
     for reading, run in zip(recalled.readings, recalled.runs, strict=True):
         counts[reading.level.name.lower()] += run.num_tokens
     return counts
-
-
-def _evidence(readings: Sequence[Reading]) -> tuple[Evidence, ...]:
-    """Give the chunks that relevance chose, the most relevant first."""
-    chosen = sorted(
-        (r for r in readings if r.is_evidence), key=lambda r: r.score, reverse=True
-    )
-    return tuple(
-        Evidence(
-            r.chunk.camera,
-            r.chunk.name,
-            r.chunk.start_ms / 1000,
-            r.chunk.end_ms / 1000,
-            r.score,
-            "low" if r.level is Level.LOW else "high",
-        )
-        for r in chosen
-    )
 
 
 def _log(answer: Answer) -> None:

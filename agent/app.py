@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from agent.answerer import Answerer
 from agent.archive_opening import archive_of, limits_of
@@ -133,7 +134,13 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
         {name: camera.least_change for name, camera in agent.config.cameras.items()},
     )
     watchers = [
-        Watcher(source, queue, store, settings.context_chunks)
+        Watcher(
+            source,
+            queue,
+            store,
+            settings.context_chunks,
+            agent.config.memory.picture_side,
+        )
         for source in agent.sources.values()
     ]
     try:
@@ -222,7 +229,12 @@ def _answerer_of(agent: Agent) -> Answerer:
         Sampling(**dict(agent.config.answers)),
     )
     limits = RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
-    return Answerer(decoding, agent.store, limits, agent.sources)
+    recordings = {
+        name: Path(source.settings.recording.folder)
+        for name, source in agent.sources.items()
+        if source.settings.recording
+    }
+    return Answerer(decoding, agent.store, limits, agent.sources, recordings)
 
 
 async def _answer_questions(bus: MqttBus, answerer: Answerer) -> None:

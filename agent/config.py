@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from agent.config_cameras import CameraConfig
 from agent.config_file import read_config_file
 from agent.config_report import report
 from agent.config_sections import (
     AnswersConfig,
-    CameraConfig,
     CameraName,
     LogConfig,
     MemoryConfig,
@@ -67,7 +67,10 @@ class Config(Section):
 
     def camera_settings(self) -> tuple[CameraSettings, ...]:
         """Build what `ingest` reads the cameras by."""
-        return tuple(camera.settings(name) for name, camera in self.cameras.items())
+        return tuple(
+            camera.settings(name, self.data_dir)
+            for name, camera in self.cameras.items()
+        )
 
 
 def load_config(

@@ -1,7 +1,8 @@
 """Reads a YAML file together with the line of every key, and fills in the environment.
 
-`${NAME}` in a text is replaced by the environment variable of that name; `$${NAME}`
-stands for itself. What was written in the file is kept beside it, so that a message
+`${NAME}` in a text is replaced by the environment variable of that name, `${file:PATH}`
+by what is in a file, as secrets of containers are; `$${NAME}` stands for itself. What
+was written in the file is kept beside it, so that a message
 about a mistake can quote the file and never a secret from the environment.
 """
 
@@ -17,6 +18,7 @@ from agent.errors import ConfigError, Mistake
 
 KeyPath = tuple[str, ...]
 
+_FILE = "file:"
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 
 
@@ -135,10 +137,24 @@ class _Reader(yaml.SafeLoader):
             is_escaped, name = bool(match[1]), match[2]
             if is_escaped:
                 return match[0][1:]
+            if name.startswith(_FILE):
+                return self._read(Path(name.removeprefix(_FILE)), path)
             if name not in self._environment:
-                reason = f"the environment variable {name} is not set"
-                self._file.note(path, reason)
-                self._file.unset.add(path)
+                self._miss(path, f"the environment variable {name} is not set")
             return self._environment.get(name, "")
 
         return _VARIABLE.sub(replace, text)
+
+    def _read(self, secret: Path, path: KeyPath) -> str:
+        """Give what is in a file, without the line break at its end."""
+        try:
+            return secret.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = getattr(exc, "strerror", None) or "not UTF-8 text"
+            self._miss(path, f"the file {secret} can't be read: {reason}")
+            return ""
+
+    def _miss(self, path: KeyPath, reason: str) -> None:
+        """Note that a key has nothing to be filled in with."""
+        self._file.note(path, reason)
+        self._file.unset.add(path)

@@ -3,9 +3,8 @@
 `configs/default.yaml` shows them to a user and is tested to say the same.
 """
 
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -15,13 +14,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
-
-from ingest.settings import CameraSettings
-
-_CAMERA: dict[str, Any] = {
-    field.name: None if field.default is MISSING else field.default
-    for field in fields(CameraSettings)
-}
 
 MIN_TEMPERATURE = 0.01  # below it nothing is left to chance, and logits may overflow
 Method = Literal["novelty", "value_norm", "pooling"]
@@ -44,65 +36,6 @@ class Section(BaseModel):
         if isinstance(value, bool) and kind is not bool:
             raise PydanticCustomError("not_bool", "not a number")
         return value
-
-
-class CameraConfig(Section):
-    """One camera; its bounds are those of `ingest.settings.CameraSettings`."""
-
-    address: str = Field(
-        description="a file, a URL that FFmpeg opens, or simulated:...", repr=False
-    )
-    fps: float = Field(default=_CAMERA["fps"], description="frames sampled per second")
-    chunk_frames: int = Field(
-        default=_CAMERA["chunk_frames"], description="frames in a chunk"
-    )
-    max_side: int = Field(
-        default=_CAMERA["max_side"], description="longer side, in pixels"
-    )
-    realtime: bool = Field(
-        default=_CAMERA["realtime"], description="play files at their pace"
-    )
-    open_timeout_s: float = Field(
-        default=_CAMERA["open_timeout_s"], description="for the first frame"
-    )
-    stall_timeout_s: float = Field(
-        default=_CAMERA["stall_timeout_s"], description="for any other frame"
-    )
-    buffer_chunks: int = Field(default=_CAMERA["buffer_chunks"], description="queue")
-    options: dict[str, str] = Field(
-        default_factory=dict, description="FFmpeg options", repr=False
-    )
-    least_change: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="visual tokens that changed less are not prefilled; 0: all are",
-    )
-
-    @field_validator("options", mode="before")
-    @classmethod
-    def _write_numbers(cls, value: object) -> object:
-        """FFmpeg's options are texts; a config may say `timeout: 5000000`."""
-        if not isinstance(value, dict):
-            return value
-        numbers = (int, float)
-        return {k: str(v) if type(v) in numbers else v for k, v in value.items()}
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _check(cls, value: object, info: ValidationInfo) -> object:
-        """Let the camera's own settings judge each field of theirs by itself."""
-        if info.field_name not in _CAMERA:
-            return value
-        probe: dict[str, Any] = {"name": "camera", "address": "camera.mp4"}
-        probe[info.field_name] = value
-        CameraSettings(**probe)
-        return value
-
-    def settings(self, name: str) -> CameraSettings:
-        """Build what `ingest` reads this camera by."""
-        read = {key: value for key, value in self if key in _CAMERA}
-        return CameraSettings(name=name, **read)
 
 
 class ModelConfig(Section):
@@ -208,6 +141,12 @@ class MemoryConfig(Section):
         ge=1,
         le=4096,
         description="keys per chunk and head that relevance uses",
+    )
+    picture_side: int = Field(
+        default=384,
+        ge=0,
+        le=2048,
+        description="longer side of the JPEG of a chunk, in pixels; 0: none",
     )
     spool_bytes: int = Field(
         default=1 << 30, ge=0, description="disk for chunks while the archive is away"

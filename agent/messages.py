@@ -58,7 +58,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A chunk that the answer was read from; a higher score mattered more."""
+    """A chunk that the answer was read from; a higher score mattered more.
+
+    `film` is the file that shows it, if the camera was recorded.
+    """
 
     camera: str
     chunk: str
@@ -66,6 +69,7 @@ class Evidence:
     end_s: float
     score: float
     level: Literal["high", "low"]
+    film: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ def answer_to_json(answer: Answer) -> bytes:
                 "end": _to_iso(found.end_s),
                 "score": round(found.score, 6),
                 "level": found.level,
+                "film": found.film,
             }
             for found in answer.evidence
         ],

@@ -9,7 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from agent.config_sections import CameraConfig, MemoryConfig
+from agent.config_cameras import CameraConfig
+from agent.config_sections import MemoryConfig
 from agent.errors import ModelLoadError
 from agent.vlm.catalogue import KNOWN, ModelFacts, Watching, describe_model
 from agent.vlm.families import FAMILIES

@@ -5,13 +5,17 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
+from agent.picture import picture_of
 from agent.prefill_queue import Prefilled, PrefillQueue
+from ingest.frame import FrameChunk
 from ingest.source import CameraSource
 from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 3  # chunks between camera and archive; policy: wait
+
+_InHand = tuple[FrameChunk, asyncio.Future[Prefilled]]
 
 
 @dataclass(slots=True)
@@ -44,15 +48,17 @@ class Watcher:
         queue: The chunks of all cameras that wait for the model.
         store: The memory.
         context_chunks: Chunks before this one that a chunk sees, as H-KV.
+        picture_side: Longer side of the picture that is kept of a chunk; 0: none is.
     """
 
     source: CameraSource
     queue: PrefillQueue
     store: MemoryStore
     context_chunks: int
+    picture_side: int = 0
     counts: WatchCounts = field(default_factory=WatchCounts)
     _room: asyncio.Semaphore = field(init=False)
-    _in_hand: asyncio.Queue[asyncio.Future[Prefilled] | None] = field(init=False)
+    _in_hand: asyncio.Queue[_InHand | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(IN_FLIGHT)
@@ -75,33 +81,40 @@ class Watcher:
         try:
             async for chunk in self.source:
                 await self._room.acquire()
-                self._in_hand.put_nowait(self.queue.submit(chunk, context))
+                prefilled = self.queue.submit(chunk, context)
+                self._in_hand.put_nowait((chunk, prefilled))
         finally:
             self._in_hand.put_nowait(None)
 
     async def archive(self) -> None:
         """Remember what `watch` had prefilled, until that ends."""
         try:
-            while (prefilled := await self._in_hand.get()) is not None:
-                await self._finish(prefilled)
+            while (in_hand := await self._in_hand.get()) is not None:
+                await self._finish(*in_hand)
                 self._room.release()
         except asyncio.CancelledError:
             left = self._in_hand.qsize()
             logger.warning("camera %s: %d chunks or so are lost", self.camera, left)
             raise
 
-    async def _finish(self, prefilled: asyncio.Future[Prefilled]) -> None:
+    async def _finish(
+        self, chunk: FrameChunk, prefilled: asyncio.Future[Prefilled]
+    ) -> None:
         """Remember one chunk; one that can't be must not end the cameras."""
         try:
-            await self._remember(await prefilled)
+            picture = None
+            if self.picture_side:
+                side = self.picture_side
+                picture = await asyncio.to_thread(picture_of, chunk.pixels, side)
+            await self._remember(await prefilled, picture)
         except Exception as exc:  # noqa: BLE001 - one bad chunk: the watch goes on
             self.counts.lost += 1
             logger.warning("camera %s: a chunk is lost: %r", self.camera, exc)
 
-    async def _remember(self, prefilled: Prefilled) -> None:
+    async def _remember(self, prefilled: Prefilled, picture: bytes | None) -> None:
         chunk, counts = prefilled.compressed, self.counts
         id = chunk.memory.id
-        stored = await self.store.remember(chunk)
+        stored = await self.store.remember(chunk, picture)
         counts.chunks += 1
         counts.tokens_in += chunk.num_tokens
         counts.tokens_left_out += chunk.num_left_out

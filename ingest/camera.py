@@ -1,29 +1,33 @@
-"""The frames of a camera; the only user of PyAV.
+"""The frames of a camera, or of recordings that are played as if they were one.
 
-Everything is decoded, since a frame needs those before it, but only what the sampler
-keeps is scaled and converted.
+Everything is decoded, since a frame needs those before it, unless keyframes, which need
+none, will do. Only what the sampler keeps is scaled and converted.
 """
 
-import os
-import time
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
 
 import av
-import av.container
-import av.error
-import av.stream
-import av.video
 import numpy as np
 
 from ingest.clock import FrameClock, utc_now, wait_until
-from ingest.errors import CameraLostError, CameraOpenError, NoVideoError
+from ingest.decoder import VideoPacket
+from ingest.errors import CameraLostError, CameraOpenError
+from ingest.films import Recording
 from ingest.frame import Frame
-from ingest.sampler import sample_frames
-from ingest.settings import CameraSettings, Resume
+from ingest.motion import Cells, cells_of
+from ingest.recorder import Recorder
+from ingest.sampler import Sampler
+from ingest.settings import CameraSettings, Decoding, Resume
 from ingest.simulation.stream import simulated_frames
+from ingest.video import Video
 
-_NOT_AN_ANSWER = 0.9  # of the time-out: FFmpeg calls silence "invalid data"
+logger = logging.getLogger(__name__)
+
 _SAME_S = 1e-3  # two times this close are those of one frame
 
 
@@ -31,6 +35,18 @@ _SAME_S = 1e-3  # two times this close are those of one frame
 class _Picture:
     decoded: av.VideoFrame
     time_s: float
+
+    def cells(self) -> Cells:
+        """Give the mean luma of its cells."""
+        kind = self.decoded.format
+        is_luma_first = kind.is_planar and not kind.is_rgb
+        if not is_luma_first or kind.components[0].bits != 8:
+            grey = self.decoded.to_ndarray(format="gray")
+            return cells_of(np.asarray(grey, np.uint8))
+        plane = self.decoded.planes[0]
+        lines = np.frombuffer(bytes(plane), np.uint8)
+        lines = lines.reshape(plane.height, plane.line_size)
+        return cells_of(lines[:, : plane.width])
 
 
 def _ignore(_time_s: float) -> None:
@@ -60,95 +76,96 @@ def read_frames(
     if settings.is_simulated:
         yield from simulated_frames(settings, resume, alive)
         return
-    with _open(settings) as container:
-        stream = _find_video(settings, container)
-        if settings.is_file:
-            pictures = _play_file(settings, container, stream, resume, alive)
-        else:
-            pictures = _follow(settings, container, stream, alive)
-        for picture in sample_frames(pictures, settings.fps):
-            yield _convert(picture, settings.max_side)
+    sampler = Sampler(settings.rates)
+    is_enough = _is_enough(settings, sampler)
+    if settings.is_file:
+        pictures = _play(settings, is_enough, resume, alive)
+    else:
+        pictures = _follow(settings, is_enough, alive)
+    for picture in sampler.sample(pictures):
+        yield _convert(picture, settings.max_side)
 
 
-def _open(settings: CameraSettings) -> av.container.InputContainer:
-    started_s = time.monotonic()
-    try:
-        return av.open(
-            settings.address,
-            mode="r",
-            format="v4l2" if settings.address.startswith("/dev/video") else None,
-            options=_options(settings),
-            timeout=(settings.open_timeout_s, settings.stall_timeout_s),
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as exc:
-        reason = _reason(exc)
-        waited_s = time.monotonic() - started_s
-        if not settings.is_file and waited_s > _NOT_AN_ANSWER * settings.open_timeout_s:
-            reason = f"no answer within {settings.open_timeout_s:g} s"
-        raise CameraOpenError(settings.address, reason) from exc
+def _is_enough(settings: CameraSettings, sampler: Sampler) -> Callable[[], bool]:
+    """Give what tells whether keyframes alone will do now."""
+    match settings.decoding:
+        case Decoding.ALL:
+            return lambda: False
+        case Decoding.CALM_KEYFRAMES:
+            return lambda: sampler.is_calm
+        case Decoding.KEYFRAMES:
+            return lambda: True
 
 
-def _options(settings: CameraSettings) -> dict[str, str]:
-    ours: dict[str, str] = {}
-    if settings.address.startswith(("rtsp://", "rtsps://")):
-        socket_s = min(settings.open_timeout_s, settings.stall_timeout_s)
-        ours = {
-            "rtsp_transport": "tcp",
-            "timeout": str(round(socket_s * 1e6)),
-            "allowed_media_types": "video",
-            "analyzeduration": "1000000",
-            "fflags": "+genpts+discardcorrupt",
-        }
-    return ours | dict(settings.options)
-
-
-def _find_video(
-    settings: CameraSettings, container: av.container.InputContainer
-) -> av.video.VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    raise NoVideoError(settings.address, "there is no video in it")
-
-
-def _decode(
+def _play(
     settings: CameraSettings,
-    container: av.container.InputContainer,
-    stream: av.video.VideoStream,
-) -> Iterator[av.VideoFrame]:
-    seen = False
-    try:
-        for packet in container.demux(stream):
-            for decoded in _decode_packet(packet):
-                seen = True
-                yield decoded
-    except (av.error.FFmpegError, OSError) as exc:
-        raise CameraLostError(settings.address, _reason(exc)) from exc
-    if not seen:
-        raise CameraOpenError(settings.address, "no frame of it could be decoded")
+    is_enough: Callable[[], bool],
+    resume: Resume | None,
+    alive: Callable[[float], None],
+) -> Iterator[_Picture]:
+    """Play a file, or those of a folder in the order of their names, end to end."""
+    folder = Path(settings.address)
+    if not folder.is_dir():
+        with Video(settings, settings.address, is_enough) as video:
+            began_s = _began_s(settings, video.duration_s, resume)
+            yield from _play_file(settings, video, began_s, resume, alive)
+        return
+    lengths = _lengths(settings, folder)
+    began_s = _began_s(settings, sum(lengths.values()), resume)
+    starts_s = accumulate(lengths.values(), initial=began_s)
+    for (path, length_s), start_s in zip(lengths.items(), starts_s, strict=False):
+        if resume and start_s + length_s <= resume.from_s:
+            continue
+        try:
+            with Video(settings, path, is_enough) as video:
+                yield from _play_file(settings, video, start_s, resume, alive)
+        except (CameraOpenError, CameraLostError) as exc:
+            logger.warning("goes on with the next: %s", exc)
 
 
-def _decode_packet(packet: "av.Packet[av.video.VideoStream]") -> list[av.VideoFrame]:
-    try:
-        return [f for f in packet.decode() if isinstance(f, av.VideoFrame)]
-    except av.error.InvalidDataError:
-        return []  # one broken packet; a stream of them is told by the age of frames
+def _lengths(settings: CameraSettings, folder: Path) -> dict[str, float]:
+    """Give how long each video of a folder is; leave out what is none.
+
+    Raises:
+        CameraOpenError: There is none.
+    """
+    lengths = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            with Video(settings, str(path), lambda: False) as video:
+                lengths[str(path)] = video.duration_s
+        except CameraOpenError as exc:
+            logger.warning("left out: %s", exc)
+    if not lengths:
+        raise CameraOpenError(str(folder), "there is no video in this folder")
+    return lengths
+
+
+def _began_s(
+    settings: CameraSettings, duration_s: float, resume: Resume | None
+) -> float:
+    """Give the UTC of the beginning.
+
+    What is played at its own pace begins now. What is played as fast as it is taken is
+    told as a recording that ends now, so that nothing lies in the future.
+    """
+    if resume:
+        return resume.began_s
+    return utc_now() - (0.0 if settings.realtime else duration_s)
 
 
 def _play_file(
     settings: CameraSettings,
-    container: av.container.InputContainer,
-    stream: av.video.VideoStream,
+    video: Video,
+    began_s: float,
     resume: Resume | None,
     alive: Callable[[float], None],
 ) -> Iterator[_Picture]:
-    began_s = resume.began_s if resume else _playing_began_s(settings, container)
-    interval_s = 1 / float(stream.average_rate or 25)
     first_s: float | None = None
-    position_s = -interval_s
-    for decoded in _decode(settings, container, stream):
+    position_s = -video.interval_s
+    for decoded in video.frames():
         if decoded.time is None:
-            position_s += interval_s
+            position_s += video.interval_s
         else:
             first_s = decoded.time if first_s is None else first_s
             position_s = decoded.time - first_s
@@ -163,36 +180,55 @@ def _play_file(
         yield _Picture(decoded, time_s)
 
 
-def _playing_began_s(
-    settings: CameraSettings, container: av.container.InputContainer
-) -> float:
-    """Give the UTC of a file's beginning.
-
-    One that is played at its own pace begins now. One that is played as fast as it is
-    taken is told as a recording that ends now, so that nothing lies in the future.
-    """
-    if settings.realtime or not container.duration:
-        return utc_now()
-    return utc_now() - container.duration / av.time_base
-
-
 def _follow(
     settings: CameraSettings,
-    container: av.container.InputContainer,
-    stream: av.video.VideoStream,
+    is_enough: Callable[[], bool],
     alive: Callable[[float], None],
 ) -> Iterator[_Picture]:
     clock = FrameClock()
-    for number, decoded in enumerate(_decode(settings, container, stream)):
-        if number == 0 and decoded.time is None:
-            continue  # RTSP's first frame: later ones tell how late it came, it can't
-        origin_us = container.start_time_realtime
-        time_s = clock.stamp(
-            decoded.time, utc_now(), None if origin_us is None else origin_us / 1e6
-        )
-        alive(time_s)
-        yield _Picture(decoded, time_s)
+    with (
+        Video(settings, settings.address, is_enough) as video,
+        closing(_Keeper(settings.recording, video)) as keeper,
+    ):
+        frames = video.frames(skipped=lambda: alive(utc_now()), passed=keeper.keep)
+        for number, decoded in enumerate(frames):
+            if number == 0 and decoded.time is None:
+                continue  # RTSP's first: later ones tell how late it came, it can't
+            time_s = clock.stamp(decoded.time, utc_now(), video.origin_s)
+            alive(time_s)
+            yield _Picture(decoded, time_s)
     raise CameraLostError(settings.address, "the stream ended")
+
+
+class _Keeper:
+    """Records the packets of a live video, if it is to be recorded."""
+
+    def __init__(self, recording: Recording | None, video: Video) -> None:
+        self._video = video
+        self._clock = FrameClock()
+        self._recorder: Recorder | None = None
+        if recording is not None:
+            self._recorder = Recorder(video.stream, recording)
+
+    def keep(self, packet: VideoPacket) -> None:
+        """Record a packet; a disk that refuses ends the recording, not the watch."""
+        recorder, base = self._recorder, packet.time_base
+        if not recorder or packet.dts is None or packet.pts is None or base is None:
+            return
+        # Of packets dts rises, pts does not.
+        decoded_s = float(packet.dts * base)
+        sent_s = self._clock.stamp(decoded_s, utc_now(), self._video.origin_s)
+        try:
+            recorder.write(packet, sent_s + float(packet.pts * base) - decoded_s)
+        except OSError as exc:
+            logger.warning("recording has ended: %s", exc.strerror)
+            self._recorder = None
+
+    def close(self) -> None:
+        """End the film that is being written."""
+        with suppress(OSError):
+            if self._recorder:
+                self._recorder.end()
 
 
 def _convert(picture: _Picture, max_side: int) -> Frame:
@@ -204,12 +240,3 @@ def _convert(picture: _Picture, max_side: int) -> Frame:
         format="rgb24",
     )
     return Frame(np.asarray(scaled.to_ndarray(), np.uint8), picture.time_s)
-
-
-def _reason(exc: Exception) -> str:
-    # Not str(exc): FFmpeg puts the address there, and an address may hold a password.
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
-    if isinstance(exc, OSError) and exc.errno:
-        return os.strerror(exc.errno)
-    return type(exc).__name__

@@ -6,7 +6,8 @@
     │   └── NoVideoError           it opened, but there is no video in it
     ├── CameraLostError            retry: the stream broke or ended
     │   └── CameraStalledError     no new frame came for too long
-    └── ReaderCrashedError         retry: the process that reads the camera died
+    ├── ReaderCrashedError         retry: the process that reads the camera died
+    └── ReaderTooLargeError        retry: it took more memory than it may
 
 No message carries credentials: every address in one has passed `redact`.
 """
@@ -81,3 +82,10 @@ class ReaderCrashedError(CameraError):
     def __init__(self, address: str, exit_code: int | None) -> None:
         self.exit_code = exit_code
         super().__init__(address, f"the reader process died (exit code {exit_code})")
+
+
+class ReaderTooLargeError(CameraError):
+    """The process that reads the camera took too much memory, and was ended."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, "the reader process took too much memory")

@@ -6,6 +6,7 @@ on standard output, and whatever else is printed goes to standard error.
 """
 
 import os
+import resource
 import sys
 import threading
 import time
@@ -15,19 +16,17 @@ from ingest.camera import read_frames
 from ingest.chunker import chunk_frames
 from ingest.errors import CameraError
 from ingest.settings import ReaderRequest
-from ingest.wire import End, Failure, Heartbeat, write_message
+from ingest.wire import TOO_LARGE, End, Failure, Heartbeat, write_message
 
 _HEARTBEAT_S = 0.25
-_PARENT_CHECK_S = 0.5
+_CHECK_S = 0.5
 
 
 def main() -> int:
     """Read the camera that standard input asks for until it ends or fails."""
     output = _take_output()
     request = ReaderRequest.from_json(sys.stdin.buffer.read())
-    threading.Thread(
-        target=_die_with_parent, args=(request.parent_pid,), daemon=True
-    ).start()
+    threading.Thread(target=_stand_guard, args=(request,), daemon=True).start()
     try:
         send_chunks(request, output)
     except BrokenPipeError:
@@ -43,7 +42,13 @@ def send_chunks(request: ReaderRequest, output: BinaryIO) -> None:
     """
     settings = request.settings
     frames = read_frames(settings, request.resume, _Pulse(output).beat)
-    chunks = chunk_frames(settings.name, frames, settings.chunk_frames, settings.fps)
+    chunks = chunk_frames(
+        settings.name,
+        frames,
+        settings.chunk_frames,
+        settings.rates.floor,
+        settings.longest_chunk_s,
+    )
     try:
         for chunk in chunks:
             write_message(output, chunk)
@@ -73,10 +78,19 @@ def _take_output() -> BinaryIO:
     return output
 
 
-def _die_with_parent(parent_pid: int) -> None:
-    while os.getppid() == parent_pid:
-        time.sleep(_PARENT_CHECK_S)  # a thread that does nothing else
+def _stand_guard(request: ReaderRequest) -> None:
+    """End the process with its parent, and once it takes too much memory."""
+    while os.getppid() == request.parent_pid:
+        if _most_bytes() > request.settings.reader_bytes:
+            os._exit(TOO_LARGE)
+        time.sleep(_CHECK_S)  # a thread that does nothing else
     os._exit(1)
+
+
+def _most_bytes() -> int:
+    """Give the most memory that was ever resident, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ingest.errors import CameraOpenError, ReaderCrashedError
+from ingest.errors import CameraOpenError, ReaderCrashedError, ReaderTooLargeError
 from ingest.settings import ReaderRequest
-from ingest.wire import Message, read_message
+from ingest.wire import TOO_LARGE, Message, read_message
 
 _PACKAGES = Path(__file__).resolve().parent.parent
 _PIPE_BYTES = 1 << 20
@@ -92,13 +92,15 @@ class ReaderProcess:
 
         Raises:
             ReaderCrashedError: It died, or sent something else.
+            ReaderTooLargeError: It took too much memory.
         """
         stdout = self._process.stdout
         assert stdout is not None  # a pipe, as asked for
         try:
             return await read_message(stdout)
         except asyncio.IncompleteReadError as exc:
-            await self._process.wait()
+            if await self._process.wait() == TOO_LARGE:
+                raise ReaderTooLargeError(self._address) from exc
             raise ReaderCrashedError(self._address, self.exit_code) from exc
         except ValueError as exc:
             raise ReaderCrashedError(self._address, self.exit_code) from exc

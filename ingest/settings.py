@@ -8,11 +8,22 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from ingest.errors import AddressError
+from ingest.films import Recording
+from ingest.sampler import Rates
 from ingest.simulation.address import is_simulated, parse_simulated
 
 MAX_CHUNK_S = 3600
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FORMAT = re.compile(r"[A-Za-z0-9_,.-]{1,64}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+class Decoding(StrEnum):
+    """Which frames are decoded."""
+
+    ALL = "all"
+    CALM_KEYFRAMES = "calm_keyframes"  # keyframes only, while nothing moves
+    KEYFRAMES = "keyframes"
 
 
 class HandOff(StrEnum):
@@ -30,26 +41,44 @@ class CameraSettings:
         name: Letters, digits, `-` and `_`, at most 64.
         address: A file, anything FFmpeg opens by URL, or `simulated:?seed=7`. It may
             hold credentials, so it is not shown by `repr`.
-        fps: Sampled frames per second.
+        format: FFmpeg's name of the input format; None: FFmpeg finds out.
+        fps: Sampled frames per second, unless one of the next two is set.
+        burst_fps: The same while something moves; None is `fps`.
+        floor_fps: The same while nothing differs; None is `fps`.
+        motion: Share of the picture that has to change for a burst.
+        decoding: Which frames are decoded at all.
         chunk_frames: Frames in a full chunk.
+        max_chunk_s: From a chunk's first frame to its last; None is no bound besides.
         max_side: Longer side of a frame in pixels; larger ones are scaled down to it.
         realtime: Files and simulated backlogs: play at their own pace, and not as fast
             as they are taken.
         open_timeout_s: How long opening may take.
         stall_timeout_s: Age of the newest frame at which the reader is killed.
         buffer_chunks: How many chunks wait for the consumer.
+        reader_bytes: Most memory of the process that reads; one that takes more is
+            replaced.
+        recording: Where its packets are kept as films, None for nowhere. Only what is
+            live is.
         options: FFmpeg options; they win over ours. Not shown by `repr`.
     """
 
     name: str
     address: str = field(repr=False)
+    format: str | None = None
     fps: float = 1.0
+    burst_fps: float | None = None
+    floor_fps: float | None = None
+    motion: float = 0.002
+    decoding: Decoding = Decoding.ALL
     chunk_frames: int = 8
+    max_chunk_s: float | None = None
     max_side: int = 448
     realtime: bool = True
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
     buffer_chunks: int = 4
+    reader_bytes: int = 1 << 30
+    recording: Recording | None = None
     options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -58,20 +87,37 @@ class CameraSettings:
                 f"a camera's name is letters, digits, '-' and '_', not {self.name!r}"
             )
         _check_address(self.address)
+        if self.format is not None and not _FORMAT.fullmatch(self.format):
+            raise ValueError(f"no input format is called {self.format!r}")
         _check("fps", self.fps, at_most=120)
+        _check("burst_fps", self.rates.burst, at_most=120)
+        _check("floor_fps", self.rates.floor, at_most=120)
+        _check("motion", self.motion, at_most=1)
+        if not self.rates.floor <= self.fps <= self.rates.burst:
+            raise ValueError("floor_fps is at most fps, burst_fps at least fps")
         _check("chunk_frames", self.chunk_frames, at_least=1, at_most=1024)
         _check("max_side", self.max_side, at_least=16, at_most=8192)
         _check("open_timeout_s", self.open_timeout_s)
         _check("stall_timeout_s", self.stall_timeout_s)
         _check("buffer_chunks", self.buffer_chunks, at_least=1)
-        if self.chunk_frames / self.fps > MAX_CHUNK_S:
-            raise ValueError(
-                f"a chunk of {self.chunk_frames} frames at {self.fps} fps is longer "
-                f"than {MAX_CHUNK_S} s"
-            )
+        _check("reader_bytes", self.reader_bytes, at_least=1 << 27)
+        _check("max_chunk_s", self.longest_chunk_s, at_most=MAX_CHUNK_S)
         for key, value in self.options.items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise AddressError(self.address, f"option {key!r} must be a text")
+
+    @property
+    def rates(self) -> Rates:
+        """How many frames a second are looked at."""
+        floor_fps = self.fps if self.floor_fps is None else self.floor_fps
+        burst_fps = self.fps if self.burst_fps is None else self.burst_fps
+        return Rates(floor_fps, self.fps, burst_fps, self.motion)
+
+    @property
+    def longest_chunk_s(self) -> float:
+        """How long a chunk may get."""
+        longest_s = self.chunk_frames / self.rates.floor
+        return longest_s if self.max_chunk_s is None else self.max_chunk_s
 
     @property
     def is_simulated(self) -> bool:
@@ -139,9 +185,11 @@ class ReaderRequest:
     def from_json(cls, text: bytes) -> "ReaderRequest":
         """Read what `to_json` wrote."""
         plain = json.loads(text)
-        resume = plain["resume"]
+        resume, settings = plain["resume"], plain["settings"]
+        if settings["recording"]:
+            settings["recording"] = Recording(**settings["recording"])
         return cls(
-            settings=CameraSettings(**plain["settings"]),
+            settings=CameraSettings(**settings),
             parent_pid=plain["parent_pid"],
             resume=Resume(**resume) if resume else None,
         )

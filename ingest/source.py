@@ -37,7 +37,7 @@ class CameraSource:
     def __init__(self, settings: CameraSettings) -> None:
         self.settings = settings
         self._buffer = ChunkBuffer(settings.buffer_chunks, settings.hand_off)
-        self._record = CameraRecord(settings.fps)
+        self._record = CameraRecord(settings.rates.floor)
         self._began_s: float | None = None
         self._failures = 0
 
@@ -53,7 +53,7 @@ class CameraSource:
 
     async def __aenter__(self) -> Self:
         self._buffer = ChunkBuffer(self.settings.buffer_chunks, self.settings.hand_off)
-        self._record = CameraRecord(self.settings.fps)
+        self._record = CameraRecord(self.settings.rates.floor)
         self._began_s, self._failures = None, 0
         self._task = asyncio.create_task(
             self._watch(), name=f"ingest.source[{self.settings.name}]"

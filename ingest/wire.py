@@ -14,6 +14,9 @@ import numpy as np
 
 from ingest.frame import FrameChunk
 
+TOO_LARGE = 77
+"""What a reader exits with that took more memory than it may."""
+
 _LENGTHS = struct.Struct(">IQ")
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_PAYLOAD_BYTES = 1 << 34

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from memory.archive_keys import entry
-from memory.codec import decode_keys, decode_low, decode_node
+from memory.codec import decode_keys, decode_low, decode_node, decode_picture
 from memory.errors import MemoryStoreError
 from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
@@ -114,8 +114,10 @@ def faults_of(kept: Kept, chunk: ChunkId, model: str) -> list[Fault]:
                 decode_node(blob, chunk, model)
             elif level is Level.LOW:
                 decode_low(blob, chunk, model)
-            else:
+            elif level is Level.KEYS:
                 decode_keys(blob, chunk, model, index="")
+            else:
+                decode_picture(blob, chunk, model)
         except MemoryStoreError as exc:
             faults.append(Fault(chunk, model, FaultKind.CORRUPT, level, str(exc)))
     if kept.blobs and not kept.is_listed:

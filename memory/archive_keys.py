@@ -72,7 +72,7 @@ class ArchiveKeys:
 
     def parse(self, key: str) -> KeyParts | None:
         """Give what a key of a model's chunks says, None for a key of another kind."""
-        form = r":\{(.+)\}:([^:]+):(timeline|nodes|bytes|[hlk]:\d+-\d+(?:\.[a-z]+)?)"
+        form = r":\{(.+)\}:([^:]+):(timeline|nodes|bytes|[hlkp]:\d+-\d+(?:\.[a-z]+)?)"
         found = re.fullmatch(re.escape(self.prefix) + form, key)
         return None if found is None else KeyParts(*found.groups())
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from memory.codec import decode_keys, decode_low, decode_node
+from memory.codec import decode_keys, decode_low, decode_node, decode_picture
 from memory.errors import (
     ArchiveUnavailableError,
     ChunkNotFoundError,
@@ -87,6 +87,19 @@ class ChunkReader:
                 found.append(exc)
         return found
 
+    async def picture(self, chunk: ChunkId) -> bytes:
+        """Give the JPEG of a chunk.
+
+        Raises:
+            ArchiveUnavailableError: The archive does not answer.
+            ChunkNotFoundError: There is none.
+            CorruptChunkError: It does not prove itself.
+        """
+        [blob] = await self._blobs([chunk], Level.PICTURE)
+        if isinstance(blob, MemoryStoreError):
+            raise blob
+        return await asyncio.to_thread(decode_picture, blob, chunk, self.model)
+
     async def nodes(self, ids: Sequence[ChunkId]) -> AsyncIterator[Node]:
         """Read H-KV in batches, in the order of `ids`; leave out what can't be.
 
@@ -126,11 +139,14 @@ class ChunkReader:
         waiting = set(self.spool.pending())
         for chunk in waiting.intersection(chunks):
             try:
-                found[chunk] = self.spool.read(chunk)[level]
+                blobs = self.spool.read(chunk)
             except ChunkNotFoundError:
                 continue
             except (CorruptChunkError, OSError) as exc:
                 logger.warning("the spool can't give a chunk: %s", exc)
+                continue
+            if level in blobs:
+                found[chunk] = blobs[level]
         return found
 
     async def _archived(

@@ -97,13 +97,16 @@ def encode_keys(
 
 
 def encode_low(chunk: ChunkId, kv: KV, compression: Compression, model: str) -> bytes:
-    """Give back the blob of a chunk's L-KV; arguments as for `encode_node`.
-
-    Raises:
-        ValueError: As for `encode_node`.
-    """
+    """Give back the blob of a chunk's L-KV; arguments and errors as `encode_node`."""
     head = _identity(chunk, Level.LOW) | _origin(kv.keys.dtype, compression, model)
     return write_blob(head | {"span": kv.span}, _write_kv(kv, compression.numbers))
+
+
+def encode_picture(chunk: ChunkId, jpeg: bytes, model: str) -> bytes:
+    """Give back the blob of a chunk's picture, a JPEG."""
+    head = _identity(chunk, Level.PICTURE) | {"model": model}
+    pixels = torch.frombuffer(bytearray(jpeg), dtype=torch.uint8)
+    return write_blob(head, {"jpeg": pixels})
 
 
 def decode_node(
@@ -177,6 +180,16 @@ def decode_low(
         found = header["model"]
     _check_model(found, model)
     return kv
+
+
+def decode_picture(blob: bytes, chunk: ChunkId, model: str) -> bytes:
+    """Give back the JPEG that `encode_picture` was given; errors as `decode_node`."""
+    with _name_the_chunk(chunk, Level.PICTURE):
+        header, tensors = read_blob(blob, _identity(chunk, Level.PICTURE))
+        jpeg: bytes = tensors["jpeg"].numpy().tobytes()
+        found = header["model"]
+    _check_model(found, model)
+    return jpeg
 
 
 def kv_bytes(shape: tuple[int, int, int, int], numbers: str, itemsize: int) -> int:
@@ -279,7 +292,7 @@ def _name_the_chunk(chunk: ChunkId, level: Level) -> Iterator[None]:
         ValueError,
         TypeError,
         AttributeError,
+        ArithmeticError,
         RuntimeError,
-        OverflowError,
     ) as exc:
         raise CorruptChunkError(chunk, f"level {level.name}: {exc}") from exc

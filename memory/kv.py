@@ -26,6 +26,7 @@ class Level(StrEnum):
     HIGH = "h"  # high compression: few tokens, coarse, always resident
     LOW = "l"  # low compression: many tokens, fine, archived
     KEYS = "k"  # a few keys of the heads that retrieve: what relevance is judged by
+    PICTURE = "p"  # a JPEG for people to look at
 
 
 class Tier(IntEnum):

@@ -22,6 +22,7 @@ from memory.retention import Booked, Freed
 LONGEST_CHUNK_MS = 3_600_000
 """No chunk is longer; what overlaps a time starts at most this long before it."""
 
+FINE = (Level.LOW, Level.PICTURE)  # what goes first: a chunk stays without it
 _AT_ONCE = 256  # chunks per transaction, which the server runs in one go
 
 
@@ -102,7 +103,7 @@ class RedisArchive:
         commands: list[Command] = []
         sizes: list[str | int] = []
         for level, blob in blobs.items():
-            ttl = self._low_ttl if level is Level.LOW else ()
+            ttl = self._low_ttl if level in FINE else ()
             commands.append(("SET", self._blob(chunk, level), memoryview(blob), *ttl))
             sizes += [entry(chunk, level), len(blob)]
         commands.append(("HSET", self.keys.book(chunk.camera, self.model), *sizes))
@@ -178,9 +179,8 @@ class RedisArchive:
         await self._erase([chunk], [level])
 
     async def retire_lows(self, chunks: Sequence[ChunkId]) -> Freed:
-        """Delete the L-KV of a camera's chunks; they stay in the timeline."""
-        low = [Level.LOW]
-        num_bytes = sum([await self._erase(c, low) for c in _batches(chunks)])
+        """Delete L-KV and pictures of a camera's chunks; they stay in the timeline."""
+        num_bytes = sum([await self._erase(c, FINE) for c in _batches(chunks)])
         return Freed(num_lows=len(chunks), num_bytes=num_bytes)
 
     async def remove(self, chunks: Sequence[ChunkId]) -> Freed:

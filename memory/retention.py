@@ -22,7 +22,7 @@ class Booked:
         chunk: The chunk.
         model: Fingerprint of the model that made it.
         high_bytes: Size of its H-KV and its index keys, 0 if there is none.
-        low_bytes: Size of its L-KV, 0 if there is none.
+        low_bytes: Size of its L-KV and its picture, 0 if there is neither.
     """
 
     end_ms: int
@@ -54,11 +54,12 @@ class Booked:
         booked = []
         for name, levels in found.items():
             chunk = ChunkId.parse(camera, name)
-            high, low, keys = (
+            high, low, keys, picture = (
                 levels.get(level.value, 0)
-                for level in (Level.HIGH, Level.LOW, Level.KEYS)
+                for level in (Level.HIGH, Level.LOW, Level.KEYS, Level.PICTURE)
             )
-            booked.append(cls(chunk.end_ms, chunk, model, high + keys, low))
+            coarse, fine = high + keys, low + picture
+            booked.append(cls(chunk.end_ms, chunk, model, coarse, fine))
         return sorted(booked)
 
 

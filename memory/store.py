@@ -97,8 +97,10 @@ class MemoryStore:
             self.archive, self.outage, self.factors, numbers
         )
 
-    async def remember(self, chunk: CompressedChunk) -> Stored:
-        """Make a chunk durable, then resident.
+    async def remember(
+        self, chunk: CompressedChunk, picture: bytes | None = None
+    ) -> Stored:
+        """Make a chunk durable, with a JPEG of it if there is one, then resident.
 
         Raises:
             ArchiveFullError: The archive doesn't take it, and the spool has no room for
@@ -106,7 +108,7 @@ class MemoryStore:
         """
         id = chunk.memory.id
         blobs, keys = await asyncio.to_thread(
-            write_chunk, chunk, self.bilevel, self.model
+            write_chunk, chunk, self.bilevel, self.model, picture
         )
         is_spooled = False
         try:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from memory.codec import Compression, encode_keys, encode_low, encode_node
+from memory.codec import (
+    Compression,
+    encode_keys,
+    encode_low,
+    encode_node,
+    encode_picture,
+)
 from memory.compression.bilevel import BiLevel, CompressedChunk, LevelSettings
 from memory.kv import Level
 from memory.relevance import ChunkKeys
@@ -19,7 +25,7 @@ class Stored:
 
     Attributes:
         high_bytes: Size of its H-KV and its index keys.
-        low_bytes: Size of its L-KV.
+        low_bytes: Size of its L-KV and its picture.
         is_spooled: Whether it waits on disk for the archive.
     """
 
@@ -32,11 +38,12 @@ class Stored:
         """Count the blobs of a chunk."""
         sizes = {level: len(blob) for level, blob in blobs.items()}
         high_bytes = sizes[Level.HIGH] + sizes[Level.KEYS]
-        return cls(high_bytes, sizes[Level.LOW], is_spooled)
+        low_bytes = sizes[Level.LOW] + sizes.get(Level.PICTURE, 0)
+        return cls(high_bytes, low_bytes, is_spooled)
 
 
 def write_chunk(
-    chunk: CompressedChunk, bilevel: BiLevel, model: str
+    chunk: CompressedChunk, bilevel: BiLevel, model: str, picture: bytes | None = None
 ) -> tuple[dict[Level, bytes], ChunkKeys]:
     """Give a chunk's blobs, and its index keys on the CPU.
 
@@ -44,6 +51,7 @@ def write_chunk(
         chunk: Its tensors on any device.
         bilevel: How it was compressed.
         model: Fingerprint of the model whose KV it is.
+        picture: A JPEG of it, if there is one.
 
     Raises:
         ValueError: As `codec.encode_node`.
@@ -56,6 +64,8 @@ def write_chunk(
         Level.LOW: encode_low(id, chunk.low, low, model),
         Level.KEYS: encode_keys(keys, high, model, bilevel.heads.index_name),
     }
+    if picture is not None:
+        blobs[Level.PICTURE] = encode_picture(id, picture, model)
     return blobs, keys
 
 

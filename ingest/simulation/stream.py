@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ingest.clock import utc_now, wait_until
 from ingest.frame import Frame
-from ingest.sampler import sample_frames
+from ingest.motion import Cells, cells_of_rgb
+from ingest.sampler import Sampler
 from ingest.settings import CameraSettings, Resume
 from ingest.simulation.address import SimulatedAddress, parse_simulated
 from ingest.simulation.renderer import render
@@ -21,9 +22,21 @@ class Moment:
 
     Attributes:
         time_s: UTC, seconds since the Unix epoch.
+        world: What the camera looks at.
+        size: Side of the frame in pixels.
     """
 
     time_s: float
+    world: World
+    size: int
+
+    def frame(self) -> Frame:
+        """Render it."""
+        return Frame(render(self.world, self.time_s, self.size), self.time_s)
+
+    def cells(self) -> Cells:
+        """Give the mean luma of its cells."""
+        return cells_of_rgb(self.frame().pixels)
 
 
 def simulated_frames(
@@ -43,9 +56,10 @@ def simulated_frames(
     world = World(address.seed, address.pace)
     size = min(address.size, settings.max_side)
     speed = address.speed if settings.realtime else None
-    moments = _play(address, resume, speed, alive)
-    for moment in sample_frames(moments, settings.fps):
-        yield Frame(render(world, moment.time_s, size), moment.time_s)
+    times = _play(address, resume, speed, alive)
+    moments = (Moment(time_s, world, size) for time_s in times)
+    for moment in Sampler(settings.rates).sample(moments):
+        yield moment.frame()
 
 
 def _play(
@@ -53,7 +67,7 @@ def _play(
     resume: Resume | None,
     speed: float | None,
     alive: Callable[[float], None],
-) -> Iterator[Moment]:
+) -> Iterator[float]:
     started_s = utc_now()
     began_s = resume.began_s if resume else started_s - address.backlog_s
     from_s = resume.from_s if resume else began_s
@@ -64,4 +78,4 @@ def _play(
         played_s = (time_s - from_s) / speed if speed else 0.0
         wait_until(max(time_s, started_s + played_s), alive)
         alive(time_s)
-        yield Moment(time_s)
+        yield time_s

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from agent.config import Config, load_config
-from agent.config_sections import CameraConfig
+from agent.config_cameras import CameraConfig
 from agent.errors import ConfigError
+from ingest.films import Recording
 from ingest.settings import CameraSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -44,10 +45,10 @@ def test_default_yaml_holds_every_setting_with_its_default() -> None:
     defaults = {
         field.name: field.default if field.default is not MISSING else {}
         for field in fields(CameraSettings)
-        if field.name not in ("name", "address")
+        if field.name not in ("name", "address", "recording")
     }
     usual = {key: camera[key] for key in camera if key != "address"}
-    assert usual == defaults | {"least_change": 0.0}
+    assert usual == defaults | {"least_change": 0.0, "record": None}
     assert set(camera) == set(CameraConfig.model_fields)
 
 
@@ -73,6 +74,14 @@ def test_cameras_become_settings_of_ingest(load: Any) -> None:
     options = {"timeout": "5000000", "rtsp_transport": "tcp"}
     assert camera == CameraSettings(
         name="door", address="simulated:seed=1", fps=2.0, options=options
+    )
+
+
+def test_films_lie_in_the_data_directory(load: Any) -> None:
+    text = "data_dir: here\n" + CAMERA + "    record: {retention_hours: 2}\n"
+    (camera,) = load(text).camera_settings()
+    assert camera.recording == Recording(
+        "here/recordings/door", 60.0, 10_000_000_000, 7200.0
     )
 
 
@@ -156,6 +165,7 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("log: {level: loud}", 4, "log.level", ["'loud'", "debug, info"]),
         ("log:\n  level: info\n  level: info", 6, "log.level", ["twice"]),
         ("data_dir: ${NOPE}", 4, "data_dir", ["environment variable NOPE", "not set"]),
+        ("data_dir: ${file:/no/such}", 4, "data_dir", ["/no/such", "No such file"]),
     ],
 )
 def test_mistake_names_key_line_found_and_allowed(
@@ -167,6 +177,15 @@ def test_mistake_names_key_line_found_and_allowed(
     assert (mistake.line, mistake.key) == (line, key)
     assert all(word in mistake.text for word in words), mistake.text
     assert f"line {line}, {key}: " in str(caught.value)
+
+
+def test_a_file_is_filled_in_without_its_last_line_break(
+    load: Any, tmp_path: Path
+) -> None:
+    secret = tmp_path / "camera"
+    secret.write_text("pass word\n")
+    config = load(f"{CAMERA}  yard: {{address: 'rtsp://u:${{file:{secret}}}@h'}}\n")
+    assert config.cameras["yard"].address == "rtsp://u:pass word@h"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,17 @@ def test_answer_on_the_wire_has_the_shape_of_the_protocol() -> None:
         answer="Ömer",
         status="partial",
         degraded=("archive_unavailable",),
-        evidence=(Evidence("door", "1-2", 1767261600.0004, 1767261608.5, 0.5, "low"),),
+        evidence=(
+            Evidence(
+                "door",
+                "1-2",
+                1767261600.0004,
+                1767261608.5,
+                0.5,
+                "low",
+                "films/1-2.mp4",
+            ),
+        ),
         coverage=Coverage(
             (Span("door", 1767261600.0, 1767261608.0),),
             (Gap("door", 1767261608.0, 1767261609.0, "stalled"),),
@@ -44,6 +54,7 @@ def test_answer_on_the_wire_has_the_shape_of_the_protocol() -> None:
                 "end": "2026-01-01T10:00:08.500Z",
                 "score": 0.5,
                 "level": "low",
+                "film": "films/1-2.mp4",
             }
         ],
         "coverage": {

@@ -37,9 +37,14 @@ def second_of() -> Callable[[NDArray[np.uint8]], int]:
 def make_video() -> Callable[..., Path]:
     """Write a video at a path: `make_video(path, seconds=12, fps=10)`."""
 
-    def make(path: Path, seconds: int = 12, fps: int = 10) -> Path:
+    def make(
+        path: Path, seconds: int = 12, fps: int = 10, keyframe_every: int | None = None
+    ) -> Path:
+        options = {"g": str(keyframe_every or fps)}
+        if keyframe_every:
+            options["sc_threshold"] = "0"  # none where the picture changes
         with av.open(path, "w") as container:
-            stream = container.add_stream("libx264", rate=fps, options={"g": str(fps)})
+            stream = container.add_stream("libx264", rate=fps, options=options)
             stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
             for number in range(seconds * fps):
                 pixels = np.full((120, 160, 3), grey_of(number // fps), np.uint8)

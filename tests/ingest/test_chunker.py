@@ -53,6 +53,26 @@ def test_another_size_of_frame_closes_a_chunk():
     assert [c.pixels.shape for c in chunks] == [(2, 4, 4, 3), (2, 6, 4, 3)]
 
 
+def test_a_cut_to_another_view_closes_a_chunk_of_two_frames_or_more():
+    checks = np.indices((64, 64)).sum(axis=0) // 8 % 2 * 255
+    views = {"a": checks, "b": checks.T[::-1] // 2 + 20}
+    shown = "aaabbaba"
+    frames = [
+        Frame(np.repeat(views[view].astype(np.uint8)[..., None], 3, axis=2), 1.0 + n)
+        for n, view in enumerate(shown)
+    ]
+    lengths = [len(c.times_s) for c in chunk(frames, 8)]
+    assert lengths == [3, 2, 2, 1]  # a flicker ends a chunk of two, never of one
+
+
+@given(gaps, st.floats(1, 20))
+def test_a_chunk_is_no_longer_than_it_may_be(between: list[float], max_s: float):
+    times = list(1.7e9 + np.cumsum([1.0, *between]))
+    chunks = list(chunk_frames("door", frames_at(times), 50, 1.0, max_s))
+    assert all(c.times_s[-1] - c.times_s[0] <= max_s for c in chunks)
+    assert [time_s for c in chunks for time_s in c.times_s] == times
+
+
 def test_frames_before_a_loss_are_given_out():
     def broken() -> Iterator[Frame]:
         yield from frames_at([1.0, 2.0, 3.0])

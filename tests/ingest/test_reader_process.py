@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.errors import ReaderCrashedError
+from ingest.errors import ReaderCrashedError, ReaderTooLargeError
 from ingest.reader_process import ReaderProcess
 from ingest.settings import CameraSettings, ReaderRequest
 from ingest.wire import FrameChunk, Heartbeat
@@ -33,6 +33,23 @@ async def test_a_crash_is_told_with_its_signal(request_: ReaderRequest):
         with pytest.raises(ReaderCrashedError) as caught:
             await read_to_the_end(reader)
     assert caught.value.exit_code == -signal.SIGSEGV
+
+
+async def test_one_that_takes_too_much_memory_is_ended():
+    address = "simulated:?size=512&fps=8&backlog_s=3600"
+    camera = CameraSettings(
+        name="door",
+        address=address,
+        fps=8,
+        chunk_frames=1024,  # 800 MB
+        max_side=512,
+        realtime=False,
+        reader_bytes=1 << 27,
+    )
+    async with ReaderProcess(ReaderRequest(camera, os.getpid(), None)) as reader:
+        await reader.ask()
+        with pytest.raises(ReaderTooLargeError, match="too much memory"):
+            await read_to_the_end(reader)
 
 
 async def read_to_the_end(reader: ReaderProcess) -> None:

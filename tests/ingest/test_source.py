@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingest.clock import utc_now
 from ingest.frame import FrameChunk
 from ingest.settings import CameraSettings
 from ingest.simulation.renderer import render
@@ -51,6 +52,54 @@ async def test_each_second_of_a_file_is_in_the_chunk_of_its_time(
     assert source.status.state is CameraState.ENDED
     assert (source.status.error, source.status.dropped_chunks) == (None, 0)
     assert source.gaps == ()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, make_video: Callable) -> Path:
+    """Three hours of a recorder, of four seconds each, and what else lies around."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for hour in (8, 9, 10):
+        make_video(folder / f"door-{hour:02d}.mp4", seconds=4)
+    (folder / "door-09-b.mp4").write_bytes(b"torn" * 999)
+    (folder / "index.txt").write_text("three hours")
+    return folder
+
+
+async def test_a_folder_is_one_recording(recordings: Path, second_of: Callable):
+    source = CameraSource(settings(recordings, fps=2, chunk_frames=6, realtime=False))
+    chunks = await collect(source)
+    times = times_of(chunks)
+    assert len(times) == 24
+    np.testing.assert_allclose(np.diff(times), 0.5, atol=0.11)
+    pictures = np.concatenate([chunk.pixels for chunk in chunks])
+    assert [second_of(pixels) for pixels in pictures] == [0, 0, 1, 1, 2, 2, 3, 3] * 3
+    assert source.status.state is CameraState.ENDED
+    assert chunks[-1].end_s == pytest.approx(utc_now(), abs=10)
+
+
+async def test_a_folder_is_taken_up_where_its_reader_died(
+    recordings: Path, my_readers: Callable
+):
+    source = CameraSource(
+        settings(recordings, fps=5, chunk_frames=5, realtime=False, buffer_chunks=1)
+    )
+    chunks = []
+    async with source:
+        async for chunk in source:
+            chunks.append(chunk)
+            if len(chunks) == 6:
+                [pid] = my_readers()
+                os.kill(pid, signal.SIGKILL)
+    assert source.status.reconnects == 1
+    assert len(times_of(chunks)) == 60
+    assert np.all(np.diff(times_of(chunks)) > 0)
+
+
+async def test_a_folder_without_a_video_is_told(tmp_path: Path, until: Callable):
+    async with CameraSource(settings(tmp_path, realtime=False)) as source:
+        await until(lambda: source.status.error)
+        assert "no video in this folder" in source.status.error
 
 
 async def test_it_works_from_any_folder(

@@ -1,12 +1,15 @@
 """Cameras that break: an RTSP server killed, frozen and started again, or silent."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from ingest.clock import utc_now
+from ingest.films import Recording, film_at, films_of
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
 from ingest.status import CameraState, GapReason
@@ -75,3 +78,45 @@ async def test_a_silent_server_is_told_in_time_and_tried_again(
         await until(lambda: source.status.reconnects >= 2)
     assert source.status.last_frame_s is None
     assert source.gaps[-1].reason is GapReason.OFFLINE
+
+
+async def test_a_recorded_camera_leaves_films_of_its_time(
+    video: Path, serve_rtsp: Callable, tmp_path: Path, second_of: Callable
+):
+    folder = tmp_path / "films"
+    recording = Recording(str(folder), film_s=2.0)
+    server = serve_rtsp(video.parent)
+    source = CameraSource(live(server.url(video.name), recording=recording))
+    async with source:
+        chunks = [await anext(source) for _ in range(6)]
+    told = {
+        round(1000 * time_s): pixels
+        for chunk in chunks
+        for time_s, pixels in zip(chunk.times_s, chunk.pixels, strict=True)
+    }
+    await asyncio.to_thread(assert_films_show, folder, told, second_of)
+
+
+def assert_films_show(
+    folder: Path, told: dict[int, np.ndarray], second_of: Callable
+) -> None:
+    films = films_of(folder)
+    assert films
+    for film in films:
+        assert film.end_ms - film.start_ms < 4000
+    inside = [t for t in told if films[0].start_ms < t < films[-1].end_ms]
+    assert len(inside) > 4
+    for time_ms in inside:
+        film = film_at(folder, time_ms)
+        if film is None:
+            continue  # between a film's last frame and the next one's first
+        shown = frame_at(film.path, (time_ms - film.start_ms) / 1000)
+        assert abs(second_of(shown) - second_of(told[time_ms])) <= 1
+
+
+def frame_at(film: Path, at_s: float) -> np.ndarray:
+    """Give the frame of a film that is shown at a time."""
+    with av.open(str(film)) as container:
+        frames = [(f.time, f) for f in container.decode(video=0)]
+    before = [frame for time_s, frame in frames if time_s <= at_s + 0.05]
+    return (before or [frames[0][1]])[-1].to_ndarray(format="rgb24")

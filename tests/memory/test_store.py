@@ -10,7 +10,9 @@ from servers import RedisServer
 from stores import BILEVEL, compressed, fine, new_store
 from waiting import until
 
+from memory.archive_check import FaultKind, check_chunk
 from memory.codec import decode_low
+from memory.errors import ChunkNotFoundError, CorruptChunkError
 from memory.kv import Level
 from memory.recall import Reading
 from memory.redis_archive import RedisArchive
@@ -250,3 +252,52 @@ async def test_an_archive_that_is_away_is_told_apart_from_nothing(
         assert (len(before.nodes), before.is_whole) == (3, True)
         assert (len(after.nodes), after.is_whole) == (1, False)
         assert store.watched("door", None, None).spans == (Span(0, 3000),)
+
+
+async def test_a_picture_comes_back_and_goes_with_the_l_kv(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    chunk = compressed(0)
+    stored = await store.remember(chunk, b"\xff\xd8 a JPEG")
+    bare = await store.remember(compressed(1))
+    assert stored.low_bytes > bare.low_bytes
+    id = chunk.memory.id
+    assert await store.reader.picture(id) == b"\xff\xd8 a JPEG"
+    with pytest.raises(ChunkNotFoundError):
+        await store.reader.picture(compressed(1).memory.id)
+    assert await archive.size("door") == sum(
+        each.high_bytes + each.low_bytes for each in (stored, bare)
+    )
+    assert (await archive.retire_lows([id])).num_bytes == stored.low_bytes
+    with pytest.raises(ChunkNotFoundError):
+        await store.reader.picture(id)
+    assert await check_chunk(archive, id) == []
+
+
+async def test_a_damaged_picture_is_named_and_it_alone_deleted(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    await store.remember(compressed(0), b"\xff\xd8 a JPEG")
+    id = compressed(0).memory.id
+    blob = bytearray(await archive.get(id, Level.PICTURE))
+    blob[-64] ^= 1
+    async with archive.redis.turn() as client:
+        await client.set(archive.keys.blob(id, Level.PICTURE, "m"), bytes(blob))
+    with pytest.raises(CorruptChunkError):
+        await store.reader.picture(id)
+    [fault] = await check_chunk(archive, id, repair=True)
+    assert (fault.kind, fault.level) == (FaultKind.CORRUPT, Level.PICTURE)
+    assert await check_chunk(archive, id) == []
+    assert [low.num_tokens for low in await store.reader.lows([id])]
+
+
+async def test_a_picture_waits_in_the_spool_as_its_chunk_does(
+    archive: RedisArchive, tmp_path: Path
+) -> None:
+    store = await new_store(archive, tmp_path)
+    id = compressed(0).memory.id
+    blobs, _ = write_chunk(compressed(0), BILEVEL, "m", b"\xff\xd8 a JPEG")
+    await asyncio.to_thread(store.spool.append, id, blobs)
+    assert await store.reader.picture(id) == b"\xff\xd8 a JPEG"
