@@ -192,7 +192,7 @@ def _judge(scaled: Tensor, pages: Sequence[Page], heads: IndexHeads) -> list[Jud
     for page, logits, when in zip(pages, products, times, strict=True):
         drift = drifts[page.camera]
         if drift.any():
-            logits.addr_(drift.bfloat16(), when.bfloat16(), alpha=-1)
+            logits.addcmul_(drift.bfloat16()[:, None], when.bfloat16(), value=-1)
         peak = logits.amax(dim=-1, keepdim=True)  # (R, 1)
         weights = logits.sub_(peak).exp()  # (R, c)
         sums = Sums.of(logits, weights, peak.float())
