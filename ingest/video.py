@@ -1,6 +1,7 @@
 """One opened video, of a camera or a file: its packets and its frames."""
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -16,6 +17,7 @@ from ingest.decoder import Decoder, VideoPacket
 from ingest.errors import CameraLostError, CameraOpenError, NoVideoError
 from ingest.settings import CameraSettings
 
+_PRFT = struct.Struct("<qi")  # producer reference time: UTC in microseconds, flags
 _NOT_AN_ANSWER = 0.9  # of the time-out: FFmpeg calls silence "invalid data"
 
 
@@ -43,6 +45,7 @@ class Video:
             self._container.close()
             raise
         self._decoder = Decoder(self.stream, is_enough)
+        self._origin_s: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -67,9 +70,11 @@ class Video:
 
     @property
     def origin_s(self) -> float | None:
-        """UTC of pts 0 by the camera's own clock, if it tells."""
+        """UTC of pts 0 by the camera's own clock, if it tells (RTCP)."""
         origin_us = self._container.start_time_realtime
-        return None if origin_us is None else origin_us / 1e6
+        if self._origin_s is None and origin_us is not None:
+            return origin_us / 1e6
+        return self._origin_s
 
     def frames(
         self,
@@ -89,6 +94,7 @@ class Video:
         seen = False
         try:
             for packet in self._container.demux(self.stream):
+                self._note_time(packet)
                 frames: list[av.VideoFrame] = []
                 if self._decoder.skips(packet):
                     skipped()
@@ -101,6 +107,14 @@ class Video:
             raise CameraLostError(self._address, _reason(exc)) from exc
         if not seen:
             raise CameraOpenError(self._address, "no frame of it could be decoded")
+
+    def _note_time(self, packet: VideoPacket) -> None:
+        """Note what the newest packet says of the camera's clock, if it says it."""
+        if not packet.has_sidedata("prft") or packet.pts is None:
+            return
+        wall_us, _flags = _PRFT.unpack(bytes(packet.get_sidedata("prft"))[: _PRFT.size])
+        if packet.time_base is not None:
+            self._origin_s = wall_us / 1e6 - float(packet.pts * packet.time_base)
 
     def _find_video(self) -> av.video.VideoStream:
         for stream in self._container.streams.video:

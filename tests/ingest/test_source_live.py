@@ -1,6 +1,7 @@
 """Cameras that break: an RTSP server killed, frozen and started again, or silent."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ingest.films import Recording, film_at, films_of
 from ingest.settings import CameraSettings
 from ingest.source import CameraSource
 from ingest.status import CameraState, GapReason
+from ingest.video import Video
 
 DOWN = (CameraState.OFFLINE, CameraState.STALLED)
 
@@ -120,3 +122,18 @@ def frame_at(film: Path, at_s: float) -> np.ndarray:
         frames = [(f.time, f) for f in container.decode(video=0)]
     before = [frame for time_s, frame in frames if time_s <= at_s + 0.05]
     return (before or [frames[0][1]])[-1].to_ndarray(format="rgb24")
+
+
+def test_a_camera_that_sends_sender_reports_is_stamped_by_them(
+    video: Path, serve_rtsp: Callable
+):
+    server = serve_rtsp(video.parent)
+    camera = live(server.url(video.name))
+    with Video(camera, camera.address, lambda: False) as opened:
+        assert opened.origin_s is not None
+        for number, frame in enumerate(opened.frames()):
+            if frame.time is not None and number > 10:
+                sent_s = opened.origin_s + frame.time
+                assert abs(sent_s - time.time()) < 1  # it is this machine that sends
+            if number > 20:
+                break
