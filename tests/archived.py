@@ -20,10 +20,13 @@ def node_at(
 
 
 def levels(
-    high: bytes, low: bytes | None = None, keys: bytes | None = None
+    high: bytes,
+    low: bytes | None = None,
+    keys: bytes | None = None,
+    picture: bytes | None = None,
 ) -> dict[Level, bytes]:
     """The blobs of a chunk by their level, those that there are."""
-    given = {Level.HIGH: high, Level.LOW: low, Level.KEYS: keys}
+    given = dict(zip(Level, (high, low, keys, picture), strict=True))
     return {level: blob for level, blob in given.items() if blob is not None}
 
 

@@ -6,6 +6,7 @@ compressed to both levels and archived. A chunk also ends where a question is as
 that everything before the question has been seen and nothing after it.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ class Viewer:
         await self.store.archive.forget(CAMERA, 1 << 52)
         empty(self.store, self.settings.newest)
         self._memories: list[ChunkMemory] = []
-        self._film = Film(video, self.settings)
+        self._film = await asyncio.to_thread(Film, video, self.settings)
         self._context: deque[KV] = deque(maxlen=self.settings.context_chunks)
         self._wholes: list[KV] | None = []
         self.num_chunks = 0

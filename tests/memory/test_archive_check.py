@@ -8,7 +8,13 @@ from archived import MODEL, chunk_at, levels, node_at
 from kv_factory import make_kv
 
 from memory.archive_check import Fault, FaultKind, check_chunk, find_chunks
-from memory.codec import Compression, encode_keys, encode_low, encode_node
+from memory.codec import (
+    Compression,
+    encode_keys,
+    encode_low,
+    encode_node,
+    encode_picture,
+)
 from memory.errors import ChunkNotFoundError
 from memory.kv import ChunkId, Level, Node, Section
 from memory.redis_archive import RedisArchive
@@ -24,6 +30,7 @@ def blobs(chunk: ChunkId, model: str = MODEL) -> dict[Level, bytes]:
         encode_node(Node(chunk, kv, 1, low_tokens=7), MADE, model),
         encode_low(chunk, kv, MADE, model),
         encode_keys(keys, MADE, model, "0.0 1.0"),
+        encode_picture(chunk, b"a JPEG", model),
     )
 
 
@@ -106,9 +113,9 @@ async def test_corrupt_index_keys_are_named_and_they_alone_deleted(
         assert await archive.get(chunk_at(1), level) == good[level]
     found = await archive.get_small([chunk_at(s) for s in range(3)], Level.KEYS)
     assert [type(each) for each in found] == [bytes, ChunkNotFoundError, bytes]
-    size = len(good[Level.HIGH]), len(good[Level.LOW])
+    fine = len(good[Level.LOW]) + len(good[Level.PICTURE])
     booked = await archive.booked("door")
-    assert (booked[1].high_bytes, booked[1].low_bytes) == size
+    assert (booked[1].high_bytes, booked[1].low_bytes) == (len(good[Level.HIGH]), fine)
 
 
 async def test_a_corrupt_high_kv_takes_its_chunk_along(archive: RedisArchive) -> None:
@@ -129,8 +136,9 @@ async def test_the_blob_of_another_chunk_or_model_is_corrupt_here(
     assert kinds(found) == [
         (second, "corrupt", level) for second in (1, 2) for level in Level
     ]
-    assert all("chunk is" in fault.text for fault in found[:3])
-    assert all("model n" in fault.text for fault in found[3:])
+    half = len(Level)
+    assert all("chunk is" in fault.text for fault in found[:half])
+    assert all("model n" in fault.text for fault in found[half:])
 
 
 async def test_an_entry_without_high_kv_is_named_and_removed(
@@ -164,6 +172,7 @@ async def test_a_book_that_says_something_else_is_named_and_mended(
     await run(archive, "HSET", book, f"h:{name}", 7)
     await run(archive, "HDEL", book, f"l:{name}")
     await run(archive, "HSET", book, f"k:{name}", 7)
+    await run(archive, "HDEL", book, f"p:{name}")
     await run(archive, "HSET", book, f"l:{chunk_at(5).name}", 7)  # of no chunk at all
     found = await faults(archive)
     assert kinds(found) == [

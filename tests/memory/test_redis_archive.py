@@ -288,14 +288,14 @@ async def test_cancelled_operations_leave_no_reply_to_the_next_one(
 ):
     values = {chunk_at(s): b"%06d" % s * 50_000 for s in range(8)}
     for chunk, value in values.items():
-        await archive.put(chunk, levels(value, value[::-1], value[::-1]))
+        await archive.put(chunk, levels(value, *3 * [value[::-1]]))
 
     async def read(chunk: ChunkId) -> None:
         assert await archive.get(chunk, Level.HIGH) == values[chunk]
 
     async def store(chunk: ChunkId) -> None:
         value = values[chunk]
-        await archive.put(chunk, levels(value, value[::-1], value[::-1]))
+        await archive.put(chunk, levels(value, *3 * [value[::-1]]))
 
     for turn in range(300):
         work: Any = read if turn % 3 else store
