@@ -23,6 +23,7 @@ from ingest.films import film_at
 from ingest.source import CameraSource
 from memory.descent import Reach
 from memory.errors import ArchiveUnavailableError
+from memory.gaps import GapLog
 from memory.kv import ChunkId, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.recollection import Recollection
@@ -31,6 +32,7 @@ from memory.store import MemoryStore, Watched
 
 logger = logging.getLogger(__name__)
 
+NEWEST_GAPS = 50  # the log has them a second later
 MAX_QUESTION_TOKENS = 512  # bounds what scoring a question costs
 
 
@@ -43,6 +45,7 @@ class Answerer:
         store: The memory.
         limits: How much a question may read.
         sources: The cameras, for the reasons of gaps.
+        gaps: When they were not watched, as far back as that is known.
         recordings: The folders of films of those that are recorded.
     """
 
@@ -50,6 +53,7 @@ class Answerer:
     store: MemoryStore
     limits: RecallLimits
     sources: Mapping[str, CameraSource]
+    gaps: GapLog = field(default_factory=GapLog)
     recordings: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -207,9 +211,14 @@ class Answerer:
         """Tell what of the time asked about was watched, camera by camera."""
         parts = []
         for camera, seen in watched.items():
+            times = _in_ms(question.start_s), _in_ms(question.end_s)
             gaps = [
+                Gap(camera, gap.start_ms / 1000, gap.end_ms / 1000, gap.reason)
+                for gap in self.gaps.within(camera, *times)
+            ]
+            gaps += [
                 Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
-                for gap in self.sources[camera].gaps
+                for gap in self.sources[camera].gaps[-NEWEST_GAPS:]
             ]
             starts = [span.start_ms / 1000 for span in seen.spans[:1]]
             ends = [span.end_ms / 1000 for span in seen.spans[-1:]]

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from agent.broker import EmbeddedBroker
 from agent.camera_report import report_camera
 from agent.config import Config
 from agent.decode_queue import DecodeQueue
+from agent.gap_keeping import keep_gaps, write_gaps
 from agent.messages import Question
 from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
@@ -32,6 +33,7 @@ from agent.worker import ModelThread, Priority
 from ingest.source import CameraSource
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.embedded_valkey import EmbeddedValkey
+from memory.gaps import GapLog
 from memory.index import ChunkIndex
 from memory.kv import KV, Tier
 from memory.ownership import owned
@@ -66,6 +68,7 @@ class Agent:
         store: The memory.
         sources: The cameras.
         bus: The broker.
+        gaps: When the cameras were not watched.
     """
 
     config: Config
@@ -76,6 +79,7 @@ class Agent:
     store: MemoryStore
     sources: Mapping[str, CameraSource]
     bus: MqttBus
+    gaps: GapLog = field(default_factory=GapLog)
 
 
 @asynccontextmanager
@@ -155,7 +159,9 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
             ]
             start(store.replay_spool(), name="agent.spool")
             start(_publish_states(agent, watchers), name="agent.status")
-            start(forget_old(store, cameras, keep), name="agent.retention")
+            start(keep_gaps(store, agent.gaps, agent.sources), name="agent.gaps")
+            forgetting = forget_old(store, cameras, keep, agent.gaps)
+            start(forgetting, name="agent.retention")
             if agent.valkey is not None:
                 start(keep_alive(agent.valkey), name="agent.valkey")
             start(_wind_up(stop, watching, archiving), name="agent.stop")
@@ -166,6 +172,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
                 start(answering, name=f"agent.answer[{number}]")
     except* _StopRequested:
         logger.info("stopping")
+        await write_gaps(store, agent.gaps, agent.sources)
 
 
 async def _wind_up(
@@ -234,7 +241,9 @@ def _answerer_of(agent: Agent) -> Answerer:
         for name, source in agent.sources.items()
         if source.settings.recording
     }
-    return Answerer(decoding, agent.store, limits, agent.sources, recordings)
+    return Answerer(
+        decoding, agent.store, limits, agent.sources, agent.gaps, recordings
+    )
 
 
 async def _answer_questions(bus: MqttBus, answerer: Answerer) -> None:

@@ -114,6 +114,24 @@ def prune(  # noqa: PLR0913  # a command has many options
         _print_lines([f"{did} {show_freed(freed)}"])
 
 
+@app.command()
+def coverage(
+    config: ConfigFile,
+    camera: Cameras = None,
+    start_ms: Since = None,
+    end_ms: Until = None,
+    url: Url = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show when cameras were watched, and why not when they were not."""
+    from agent.archive_coverage import look_up, rows_of, show_coverage
+
+    found = _run(config, url, lambda a: look_up(a, camera or (), start_ms, end_ms))
+    rows = rows_of(found)
+    out.print_json(json.dumps(rows)) if as_json else out.print(show_coverage(rows))
+
+
 @app.command("export")
 def export_archive(
     config: ConfigFile,

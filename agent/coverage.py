@@ -14,6 +14,7 @@ def coverage_of(
     spans: Iterable[watch.Span],
     window: tuple[float, float],
     known_gaps: Sequence[Gap] = (),
+    most: int | None = MAX_GAPS,
 ) -> Coverage:
     """Tell when a camera was watched within a window, and when not.
 
@@ -22,6 +23,7 @@ def coverage_of(
         spans: When it was watched, as far as that overlaps the window, in time order.
         window: Start and end of what is asked about, UTC.
         known_gaps: Gaps whose reason is known; another one is `not_watched`.
+        most: Spans and gaps that are told, the newest; None is all.
     """
     watched: list[Span] = []
     for span in spans:
@@ -36,18 +38,39 @@ def coverage_of(
     edges = [window[0], *(t for s in watched for t in (s.start_s, s.end_s)), window[1]]
     pairs = zip(edges[::2], edges[1::2], strict=True)
     gaps = [
-        Gap(camera, start, end, _reason(start, end, known_gaps))
+        Gap(camera, *piece)
         for start, end in pairs
         if end - start > SEAM_S
+        for piece in _pieces(start, end, known_gaps)
     ]
-    return Coverage(tuple(watched[-MAX_GAPS:]), tuple(gaps[-MAX_GAPS:]))
+    newest = slice(None if most is None else -most, None)
+    return Coverage(tuple(watched[newest]), tuple(gaps[newest]))
 
 
-def _reason(start_s: float, end_s: float, known: Sequence[Gap]) -> str:
-    """Give the kind of the known gap that overlaps the most."""
+def _pieces(
+    start_s: float, end_s: float, known: Sequence[Gap]
+) -> list[tuple[float, float, str]]:
+    """Divide a gap by what is known of it: start, end and kind of each piece.
 
-    def overlap(gap: Gap) -> float:
-        return min(end_s, gap.end_s) - max(start_s, gap.start_s)
-
-    best = max(known, key=overlap, default=None)
-    return best.kind if best is not None and overlap(best) > 0 else "not_watched"
+    What is too short to be told joins the piece before it.
+    """
+    pieces: list[tuple[float, float, str]] = []
+    at_s = start_s
+    for gap in sorted(known, key=lambda gap: gap.start_s):
+        begin_s, stop_s = max(gap.start_s, at_s), min(gap.end_s, end_s)
+        if stop_s - begin_s > SEAM_S:
+            if begin_s - at_s > SEAM_S:
+                pieces.append((at_s, begin_s, "not_watched"))
+                at_s = begin_s
+            pieces.append((at_s, stop_s, gap.kind))
+            at_s = stop_s
+    if end_s - at_s > SEAM_S or not pieces:
+        pieces.append((at_s, end_s, "not_watched"))
+    joined: list[tuple[float, float, str]] = []
+    for start, end, kind in pieces:
+        if joined and joined[-1][2] == kind:
+            start = joined.pop()[0]
+        joined.append((start, end, kind))
+    last_start, _, last_kind = joined[-1]
+    joined[-1] = last_start, end_s, last_kind
+    return joined

@@ -12,6 +12,7 @@ from itertools import chain
 
 from memory.embedded_valkey import EmbeddedValkey
 from memory.errors import ArchiveUnavailableError, MemoryStoreError
+from memory.gaps import GapLog
 from memory.retention import Freed, Limits
 from memory.store import MemoryStore
 
@@ -69,7 +70,9 @@ class Keep:
     limits: Limits
 
 
-async def forget_old(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> None:
+async def forget_old(
+    store: MemoryStore, cameras: Sequence[str], keep: Keep, gaps: GapLog
+) -> None:
     """Forget what is too old, then what is too much, again and again.
 
     Cameras that are no longer in the config count, too, as far as archived.
@@ -79,7 +82,7 @@ async def forget_old(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> 
         try:
             if known is None:
                 known = {*cameras, *await store.archive.cameras()}
-            freed = await _forget(store, sorted(known), keep)
+            freed = await _forget(store, sorted(known), keep, gaps)
         except (MemoryStoreError, OSError) as exc:
             logger.warning("forgetting is put off: %s", exc)
         else:
@@ -88,10 +91,13 @@ async def forget_old(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> 
         await asyncio.sleep(RETENTION_INTERVAL_S)
 
 
-async def _forget(store: MemoryStore, cameras: Sequence[str], keep: Keep) -> Freed:
+async def _forget(
+    store: MemoryStore, cameras: Sequence[str], keep: Keep, gaps: GapLog
+) -> Freed:
     freed = Freed()
     before_ms = round((time.time() - keep.age_s) * 1000)
     for camera in cameras:
+        gaps.forget(camera, before_ms)
         freed += await store.forget(camera, before_ms)
     if keep.limits != Limits():
         freed += await store.retire(cameras, keep.limits)

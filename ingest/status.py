@@ -28,6 +28,7 @@ class GapReason(StrEnum):
     DROPPED = "dropped"
     STALLED = "stalled"
     OFFLINE = "offline"
+    NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class ArchiveKeys:
         """Name the set of models that have written chunks of a camera."""
         return f"{self.prefix}:{{{camera}}}:models"
 
+    def gaps(self, camera: str) -> str:
+        """Name the sorted set of the times in which a camera was not watched."""
+        return f"{self.prefix}:{{{camera}}}:gaps"
+
     def timeline(self, camera: str, model: str) -> str:
         """Name the sorted set of a camera's chunks."""
         return f"{self._of(camera, model)}:timeline"

@@ -31,6 +31,41 @@ def test_gaps_are_told_with_their_reason() -> None:
     )
 
 
+def test_a_gap_of_several_reasons_is_told_piece_by_piece() -> None:
+    known = [
+        Gap("door", 20, 30, "offline"),
+        Gap("door", 30, 45, "not_started"),
+        Gap("door", 30.5, 44, "not_started"),  # the same, told twice
+        Gap("door", 60, 60.4, "stalled"),  # too short to be told
+    ]
+    found = coverage_of("door", [chunk(0, 10), chunk(70, 80)], (0, 80), known)
+    assert found.gaps == (
+        Gap("door", 10, 20, "not_watched"),
+        Gap("door", 20, 30, "offline"),
+        Gap("door", 30, 45, "not_started"),
+        Gap("door", 45, 70, "not_watched"),
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 99), st.integers(1, 30), st.sampled_from("abc")),
+        max_size=10,
+    )
+)
+def test_pieces_fill_a_gap_without_overlap(known: list[tuple[int, int, str]]) -> None:
+    gaps = [Gap("door", start, start + long, kind) for start, long, kind in known]
+    told = coverage_of("door", [], (10, 90), gaps).gaps
+    assert (told[0].start_s, told[-1].end_s) == (10, 90)
+    assert all(a.end_s == b.start_s and a.kind != b.kind for a, b in pairwise(told))
+    for gap in told:
+        if gap.kind != "not_watched":
+            assert any(
+                g.kind == gap.kind and g.start_s < gap.end_s and g.end_s > gap.start_s
+                for g in gaps
+            )
+
+
 def test_nothing_watched_is_one_gap() -> None:
     found = coverage_of("door", [], (5, 9))
     assert found.watched == ()

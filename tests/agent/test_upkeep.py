@@ -10,6 +10,7 @@ from stores import compressed, new_store
 from waiting import until
 
 from agent.upkeep import Keep, forget_old
+from memory.gaps import GapLog
 from memory.kv import Level
 from memory.redis_archive import RedisArchive
 from memory.retention import Limits
@@ -35,7 +36,7 @@ async def test_what_is_too_old_and_what_is_too_much_go_with_one_line(
     booked = await archive.booked("door")
     room = 2 * sum(b.num_bytes for b in booked[2:]) - 1
     keep = Keep(age_s=time.time() - 2.0, limits=Limits(total=room))
-    task = asyncio.create_task(forget_old(store, ["door"], keep))
+    task = asyncio.create_task(forget_old(store, ["door"], keep, GapLog()))
     await until(lambda: bool(caplog.records))
     task.cancel()
 
@@ -62,7 +63,7 @@ async def test_nothing_to_retire_is_nothing_to_say(
     store = await new_store(archive, tmp_path)
     await store.remember(compressed(0))
     keep = Keep(age_s=time.time(), limits=Limits(total=1 << 30))
-    task = asyncio.create_task(forget_old(store, ["door"], keep))
+    task = asyncio.create_task(forget_old(store, ["door"], keep, GapLog()))
     await asyncio.wait([task], timeout=0.3)
     task.cancel()
     assert await archive.timeline("door") == [compressed(0).memory.id]

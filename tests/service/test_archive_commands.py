@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from agent.__main__ import app
 from memory.codec import Compression, encode_keys, encode_low, encode_node
 from memory.embedded_valkey import EmbeddedValkey
+from memory.gaps import Gap, GapLog
 from memory.kv import ChunkMemory, Level
 from memory.redis_archive import RedisArchive
 from memory.relevance import ChunkKeys
@@ -203,3 +204,33 @@ def test_an_archive_that_is_away_is_one_line(folder: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr.startswith("longwatch: no archive")
     assert done.stderr.count("\n") == 1
+
+
+async def not_watched(folder: Path, gap: Gap) -> None:
+    log = GapLog()
+    log.add("door", gap)
+    async with (
+        EmbeddedValkey(folder / "data" / "archive") as valkey,
+        RedisArchive(valkey.url, model="") as archive,
+    ):
+        await log.write(archive)
+
+
+def test_coverage_tells_what_was_watched_and_why_not(folder: Path) -> None:
+    asyncio.run(fill_embedded(folder))
+    asyncio.run(not_watched(folder, Gap(4000, 10_000, "offline")))
+
+    def told(*arguments: str) -> list[tuple[str, float]]:
+        shown = longwatch(folder, "coverage", "--json", *arguments)
+        assert shown.exit_code == 0, shown.stderr
+        return [(row["what"], row["seconds"]) for row in json.loads(shown.stdout)]
+
+    assert told() == [("watched", 4.0), ("offline", 6.0)]
+    assert told("--from", "1970-01-01T00:00:03Z", "--to", "1970-01-01T00:00:20Z") == [
+        ("watched", 1.0),
+        ("offline", 7.0 - 1.0),
+        ("not_watched", 10.0),
+    ]
+    assert told("--camera", "yard") == []
+    shown = longwatch(folder, "coverage")
+    assert "40.00 % watched" in shown.stdout
