@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,8 @@ from memory.store import MemoryStore
 class ListedCamera:
     """A camera that shows a list of chunks, then ends or waits for ever."""
 
-    settings = CameraSettings(name="door", address="simulated:")
-
     def __init__(self, chunks: list[FrameChunk], *, ends: bool) -> None:
+        self.settings = CameraSettings(name=chunks[0].camera, address="simulated:")
         self._chunks, self._ends = chunks, ends
 
     async def __aiter__(self) -> AsyncIterator[FrameChunk]:
@@ -77,6 +77,27 @@ async def test_every_chunk_of_a_camera_that_ends_is_remembered(
         tasks.create_task(watcher.archive())
     assert watcher.counts.chunks == 6
     assert len(await store.archive.timeline("door")) == 6
+
+
+async def test_a_camera_with_much_to_show_does_not_hold_up_the_others(
+    model: VisionLanguageModel, store: MemoryStore
+) -> None:
+    much = ListedCamera(make_chunks((8,) * 24), ends=True)
+    few = [replace(chunk, camera="yard") for chunk in make_chunks((8,) * 6)]
+    little = ListedCamera(few, ends=True)
+    sink = model.prefill_sink()
+    async with ModelThread() as thread, asyncio.TaskGroup() as tasks:
+        queue = PrefillQueue(thread, model, sink, store.bilevel, 1, {})  # one by one
+        watchers = [Watcher(camera, queue, store, 1) for camera in (much, little)]
+        ended = [
+            tasks.create_task(task)
+            for watcher in watchers
+            for task in (watcher.watch(), watcher.archive())
+        ]
+        await ended[-1]  # the little one is through
+        assert watchers[1].counts.chunks == 6
+        assert watchers[0].counts.chunks <= 6 + IN_FLIGHT
+    assert watchers[0].counts.chunks == 24
 
 
 async def test_what_is_in_hand_when_stopped_is_kept(
