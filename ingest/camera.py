@@ -186,6 +186,7 @@ def _follow(
     alive: Callable[[float], None],
 ) -> Iterator[_Picture]:
     clock = FrameClock()
+    is_told = False
     with (
         Video(settings, settings.address, is_enough) as video,
         closing(_Keeper(settings.recording, video)) as keeper,
@@ -195,6 +196,11 @@ def _follow(
             if number == 0 and decoded.time is None:
                 continue  # RTSP's first: later ones tell how late it came, it can't
             time_s = clock.stamp(decoded.time, utc_now(), video.origin_s)
+            if clock.disbelieved_s is not None and not is_told:
+                is_told = True
+                off_s = clock.disbelieved_s
+                told = "%s is stamped by arrival: its clock is %+.0f s off"
+                logger.warning(told, settings.name, off_s)
             alive(time_s)
             yield _Picture(decoded, time_s)
     raise CameraLostError(settings.address, "the stream ended")

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from ingest.camera import read_frames
 from ingest.clock import utc_now
 from ingest.films import Recording, film_at, films_of
 from ingest.settings import CameraSettings
@@ -124,16 +126,53 @@ def frame_at(film: Path, at_s: float) -> np.ndarray:
     return (before or [frames[0][1]])[-1].to_ndarray(format="rgb24")
 
 
-def test_a_camera_that_sends_sender_reports_is_stamped_by_them(
-    video: Path, serve_rtsp: Callable
+@pytest.fixture
+def shift_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Have the clocks of servers that are started later be off: `shift_clocks(-10.0)`.
+
+    It takes processes that Python runs; this one's clock stays as it is.
+    """
+
+    def shift(off_s: float) -> None:
+        line = f"import time\nnow = time.time\ntime.time = lambda: now() + {off_s}\n"
+        (tmp_path / "sitecustomize.py").write_text(line)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return shift
+
+
+@pytest.mark.parametrize("off_s", [-10.0, 0.0, 10.0])
+def test_a_camera_that_sends_sender_reports_is_stamped_by_its_clock(
+    video: Path, serve_rtsp: Callable, shift_clocks: Callable, off_s: float
 ):
-    server = serve_rtsp(video.parent)
-    camera = live(server.url(video.name))
+    shift_clocks(off_s)
+    camera = live(serve_rtsp(video.parent).url(video.name))
+    frames = islice(read_frames(camera), 4)
+    differences_s = [frame.time_s - time.time() for frame in frames]
+    np.testing.assert_allclose(differences_s, off_s, atol=1)
+
+
+def test_a_camera_whose_clock_is_an_hour_off_is_stamped_by_arrival_and_told_once(
+    video: Path,
+    serve_rtsp: Callable,
+    shift_clocks: Callable,
+    caplog: pytest.LogCaptureFixture,
+):
+    shift_clocks(-3600.0)
+    camera = live(serve_rtsp(video.parent).url(video.name))
+    frames = islice(read_frames(camera), 4)
+    differences_s = [frame.time_s - time.time() for frame in frames]
+    np.testing.assert_allclose(differences_s, 0, atol=1)
+    (message,) = caplog.messages
+    assert message.startswith("door is stamped by arrival: its clock is -36")
+
+
+def test_the_first_frame_of_rtsp_has_no_pts_and_is_left_out(
+    make_video: Callable, tmp_path: Path, serve_rtsp: Callable
+):
+    make_video(tmp_path / "keyframes.mp4", keyframe_every=1)
+    camera = live(serve_rtsp(tmp_path).url("keyframes.mp4"), fps=10.0)
     with Video(camera, camera.address, lambda: False) as opened:
-        assert opened.origin_s is not None
-        for number, frame in enumerate(opened.frames()):
-            if frame.time is not None and number > 10:
-                sent_s = opened.origin_s + frame.time
-                assert abs(sent_s - time.time()) < 1  # it is this machine that sends
-            if number > 20:
-                break
+        assert next(opened.frames()).time is None
+    stamps = [frame.time_s for frame in islice(read_frames(camera), 10)]
+    np.testing.assert_allclose(np.diff(stamps), 0.1, atol=0.01)
