@@ -55,6 +55,8 @@ def answer_panel(answer: Mapping[str, Any], note: Text | None = None) -> Panel:
         moment = f"{found['camera']} {clock(found['start'])} to {clock(found['end'])}"
         level = "re-loaded" if found["level"] == "low" else "coarse"
         body.append(f"\n  {moment}  {level}, relevance {found['score']:.3f}", "cyan")
+        if found.get("film"):
+            body.append(f"\n    {found['film']}", "dim")
     if answer["degraded"]:
         body.append(f"\n  degraded: {', '.join(answer['degraded'])}", "yellow")
     facts = [f"{name} {ms:.0f} ms" for name, ms in answer["timings_ms"].items()]
