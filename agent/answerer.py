@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from agent.coverage import coverage_of
+from agent.coverage import MAX_GAPS, coverage_of
 from agent.decode_queue import DecodeQueue, Job
 from agent.errors import AnswerTimeoutError, InvalidQuestionError
 from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
@@ -29,6 +29,7 @@ from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.recollection import Recollection
 from memory.relevant import Relevance
 from memory.store import MemoryStore, Watched
+from memory.watch import SEAM_MS
 
 logger = logging.getLogger(__name__)
 
@@ -211,24 +212,29 @@ class Answerer:
         """Tell what of the time asked about was watched, camera by camera."""
         parts = []
         for camera, seen in watched.items():
-            times = _in_ms(question.start_s), _in_ms(question.end_s)
+            start_s, end_s = question.start_s, question.end_s
+            spans = seen.spans[-MAX_GAPS - 1 :]  # and no gap before them is told
+            since_ms = _in_ms(start_s)
+            if spans and (since_ms is None or len(spans) < len(seen.spans)):
+                since_ms = max(since_ms or 0, spans[0].start_ms - SEAM_MS)
             gaps = [
                 Gap(camera, gap.start_ms / 1000, gap.end_ms / 1000, gap.reason)
-                for gap in self.gaps.within(camera, *times)
+                for gap in self.gaps.within(camera, since_ms, _in_ms(end_s))
             ]
             gaps += [
                 Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
                 for gap in self.sources[camera].gaps[-NEWEST_GAPS:]
             ]
-            starts = [span.start_ms / 1000 for span in seen.spans[:1]]
-            ends = [span.end_ms / 1000 for span in seen.spans[-1:]]
-            start_s, end_s = question.start_s, question.end_s
-            if start_s is None:
+            starts = [span.start_ms / 1000 for span in spans[:1]]
+            ends = [span.end_ms / 1000 for span in spans[-1:]]
+            if len(spans) < len(seen.spans):
+                start_s = max(start_s or 0, starts[0])
+            elif start_s is None:
                 start_s = min([*starts, *(gap.start_s for gap in gaps[:1])], default=0)
             if end_s is None:
                 end_s = max([*ends, *(gap.end_s for gap in gaps[-1:])], default=0)
             if seen.is_whole and start_s < end_s:
-                parts.append(coverage_of(camera, seen.spans, (start_s, end_s), gaps))
+                parts.append(coverage_of(camera, spans, (start_s, end_s), gaps))
         return Coverage(
             tuple(span for part in parts for span in part.watched),
             tuple(gap for part in parts for gap in part.gaps),

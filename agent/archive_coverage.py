@@ -9,7 +9,7 @@ from rich.table import Table
 
 from agent.coverage import coverage_of
 from agent.messages import Coverage, Gap
-from memory.gaps import GapLog
+from memory.gaps import GapLog, cameras_with_gaps
 from memory.redis_archive import RedisArchive
 from memory.watch import WatchedTimes
 
@@ -32,19 +32,20 @@ async def look_up(
         ArchiveUnavailableError: The archive does not answer.
     """
     found = []
-    for camera in cameras or await archive.cameras():
-        times, log = WatchedTimes(), GapLog()
+    known = {*await archive.cameras(), *await cameras_with_gaps(archive)}
+    for camera in cameras or sorted(known):
+        watched, log = WatchedTimes(), GapLog()
         for model in await archive.models(camera):
             own = archive.of_model(model)
-            times.add_all(camera, await own.timeline(camera, start_ms, end_ms))
+            watched.add_all(camera, await own.timeline(camera, start_ms, end_ms))
         await log.load(archive, camera)
-        spans = times.within(camera, start_ms, end_ms)
+        spans = watched.within(camera, start_ms, end_ms)
         gaps = log.within(camera, start_ms, end_ms)
-        known = [*((s.start_ms, s.end_ms) for s in spans)]
-        known += [(gap.start_ms, gap.end_ms) for gap in gaps]
-        if known:
-            first = min(start for start, _ in known) if start_ms is None else start_ms
-            last = max(end for _, end in known) if end_ms is None else end_ms
+        times = [*((s.start_ms, s.end_ms) for s in spans)]
+        times += [(gap.start_ms, gap.end_ms) for gap in gaps]
+        if times:
+            first = min(start for start, _ in times) if start_ms is None else start_ms
+            last = max(end for _, end in times) if end_ms is None else end_ms
             told = [
                 Gap(camera, g.start_ms / 1e3, g.end_ms / 1e3, g.reason) for g in gaps
             ]

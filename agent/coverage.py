@@ -1,6 +1,8 @@
 """What of a time was watched and what was not: nobody can answer what nobody saw."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from agent.messages import Coverage, Gap, Span
 from memory import watch
@@ -37,11 +39,16 @@ def coverage_of(
 
     edges = [window[0], *(t for s in watched for t in (s.start_s, s.end_s)), window[1]]
     pairs = zip(edges[::2], edges[1::2], strict=True)
+    known = sorted(known_gaps, key=lambda gap: gap.start_s)
+    starts = [gap.start_s for gap in known]
+    reached = [*accumulate((gap.end_s for gap in known), max)]  # by it or one before it
     gaps = [
         Gap(camera, *piece)
         for start, end in pairs
         if end - start > SEAM_S
-        for piece in _pieces(start, end, known_gaps)
+        for piece in _pieces(
+            start, end, known[bisect_right(reached, start) : bisect_left(starts, end)]
+        )
     ]
     newest = slice(None if most is None else -most, None)
     return Coverage(tuple(watched[newest]), tuple(gaps[newest]))
@@ -50,13 +57,13 @@ def coverage_of(
 def _pieces(
     start_s: float, end_s: float, known: Sequence[Gap]
 ) -> list[tuple[float, float, str]]:
-    """Divide a gap by what is known of it: start, end and kind of each piece.
+    """Divide a gap by what is known of it, in order: start, end and kind of each.
 
     What is too short to be told joins the piece before it.
     """
     pieces: list[tuple[float, float, str]] = []
     at_s = start_s
-    for gap in sorted(known, key=lambda gap: gap.start_s):
+    for gap in known:
         begin_s, stop_s = max(gap.start_s, at_s), min(gap.end_s, end_s)
         if stop_s - begin_s > SEAM_S:
             if begin_s - at_s > SEAM_S:

@@ -12,7 +12,7 @@ from itertools import chain
 
 from memory.embedded_valkey import EmbeddedValkey
 from memory.errors import ArchiveUnavailableError, MemoryStoreError
-from memory.gaps import GapLog
+from memory.gaps import GapLog, cameras_with_gaps
 from memory.retention import Freed, Limits
 from memory.store import MemoryStore
 
@@ -82,6 +82,7 @@ async def forget_old(
         try:
             if known is None:
                 known = {*cameras, *await store.archive.cameras()}
+                known.update(await cameras_with_gaps(store.archive))
             freed = await _forget(store, sorted(known), keep, gaps)
         except (MemoryStoreError, OSError) as exc:
             logger.warning("forgetting is put off: %s", exc)

@@ -51,6 +51,11 @@ class CameraSource:
         """The times not watched, oldest first; the newest thousand."""
         return self._record.gaps
 
+    @property
+    def began_s(self) -> float | None:
+        """UTC at which the first chunk began, None before it."""
+        return self._began_s
+
     async def __aenter__(self) -> Self:
         self._buffer = ChunkBuffer(self.settings.buffer_chunks, self.settings.hand_off)
         self._record = CameraRecord(self.settings.rates.floor)

@@ -5,9 +5,11 @@ are written as soon as the archive takes them. Writing one again changes nothing
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from memory.errors import ArchiveFullError, ArchiveRefusesError
 from memory.redis_archive import RedisArchive
 from memory.redis_connection import Command
 
@@ -52,14 +54,19 @@ class GapLog:
     def __init__(self) -> None:
         self._gaps: dict[str, list[Gap]] = {}
         self._written: dict[str, set[Gap]] = {}
+        self._unsure: dict[str, set[Gap]] = {}  # the archive may have them
+        self._changed: set[str] = set()  # cameras that the archive knows otherwise
 
     def add(self, camera: str, gap: Gap) -> None:
         """Note a gap; one that goes on where another of its reason ended joins it."""
         gaps = self._gaps.setdefault(camera, [])
         at = bisect_left(gaps, gap)
         first = max(at - 1, 0)
-        gaps[first : at + 1] = _joined([*gaps[first:at], gap, *gaps[at : at + 1]])
-        del gaps[:-MAX_GAPS]
+        joined = _joined([*gaps[first:at], gap, *gaps[at : at + 1]])
+        if joined != gaps[first : at + 1]:
+            gaps[first : at + 1] = joined
+            del gaps[:-MAX_GAPS]
+            self._changed.add(camera)
 
     def within(
         self, camera: str, start_ms: int | None = None, end_ms: int | None = None
@@ -75,7 +82,10 @@ class GapLog:
     def forget(self, camera: str, before_ms: int) -> None:
         """Drop what ended by a moment."""
         gaps = self._gaps.get(camera, [])
-        self._gaps[camera] = [gap for gap in gaps if gap.end_ms > before_ms]
+        left = [gap for gap in gaps if gap.end_ms > before_ms]
+        if len(left) < len(gaps):
+            self._gaps[camera] = left
+            self._changed.add(camera)
 
     async def load(self, archive: RedisArchive, camera: str) -> None:
         """Take up what the archive knows of a camera.
@@ -85,8 +95,9 @@ class GapLog:
         """
         async with archive.redis.turn() as client:
             names = await client.zrangebyscore(_key(archive, camera), "-inf", "+inf")
-        found = {Gap.parse(name.decode()) for name in names}
+        found = set(_parse(names))
         self._written[camera] = found
+        self._changed.add(camera)  # what joins is written anew
         for gap in sorted(found):
             self.add(camera, gap)
 
@@ -97,18 +108,46 @@ class GapLog:
             ArchiveUnavailableError: It does not answer; write again.
             ArchiveFullError: It takes no more.
         """
-        for camera, gaps in self._gaps.items():
-            known, written = set(gaps), self._written.get(camera, set())
+        for camera in sorted(self._changed):
+            known = set(self._gaps.get(camera, []))
+            written = self._written.get(camera, set())
+            unsure = self._unsure.setdefault(camera, set())
             commands: list[Command] = []
-            if new := sorted(known - written):
+            new = sorted(known - written)
+            if new:
                 pairs = [each for gap in new for each in (gap.end_ms, gap.name)]
                 commands.append(("ZADD", _key(archive, camera), *pairs))
-            if old := sorted(written - known):
+            if old := sorted((written | unsure) - known):
                 names = [gap.name for gap in old]
                 commands.append(("ZREM", _key(archive, camera), *names))
-            if commands:
-                await archive.redis.transact(commands)
-                self._written[camera] = known
+            unsure.update(new)  # until it has answered
+            try:
+                if commands:
+                    await archive.redis.transact(commands)
+            except (ArchiveFullError, ArchiveRefusesError):
+                unsure.difference_update(new)
+                raise
+            self._written[camera] = known
+            unsure.clear()
+            if known == set(self._gaps.get(camera, [])):  # no news meanwhile
+                self._changed.discard(camera)
+
+
+async def cameras_with_gaps(archive: RedisArchive) -> list[str]:
+    """Give the cameras that the archive has gaps of, sorted.
+
+    Raises:
+        ArchiveUnavailableError: It does not answer.
+    """
+    keys = await archive.redis.scan(archive.keys.pattern("gaps"))
+    return sorted(map(archive.keys.camera_of, keys))
+
+
+def _parse(names: Iterable[bytes]) -> Iterator[Gap]:
+    """Read the names of gaps; what is none is nobody's."""
+    for name in names:
+        with suppress(ValueError):
+            yield Gap.parse(name.decode())
 
 
 def _key(archive: RedisArchive, camera: str) -> str:

@@ -19,6 +19,7 @@ from agent.vlm.generation import decode_together
 from agent.vlm.model import VisionLanguageModel
 from agent.worker import ModelThread, Priority
 from ingest.status import Gap, GapReason
+from memory import gaps as memory_gaps
 from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.errors import ArchiveUnavailableError
 from memory.index import ChunkIndex
@@ -273,3 +274,42 @@ async def test_an_outage_that_goes_on_is_told(answerer: Answerer) -> None:
     answer = await offline.answer(question())
     [gap] = answer.coverage.gaps
     assert (gap.start_s, gap.end_s, gap.kind) == (START_S + 24, now_s, "offline")
+
+
+async def test_without_a_start_nothing_is_told_of_the_time_before_memory(
+    answerer: Answerer,
+) -> None:
+    """Another model may have watched then; what led to the first chunk is told."""
+    start_ms = round(1000 * START_S)
+    answerer.gaps.add("door", memory_gaps.Gap(1000, 9000, "offline"))
+    answerer.gaps.add(
+        "door", memory_gaps.Gap(start_ms - 60_000, start_ms, "not_started")
+    )
+    answer = await answerer.answer(question())
+    [gap] = answer.coverage.gaps
+    assert (gap.start_s, gap.end_s, gap.kind) == (
+        *(START_S - 60, START_S),
+        "not_started",
+    )
+    answer = await answerer.answer(question(start_s=0.0, end_s=START_S + 24))
+    assert [gap.kind for gap in answer.coverage.gaps] == [
+        *("offline", "not_watched", "not_started"),
+    ]
+
+
+async def test_of_many_gaps_the_newest_are_told_with_their_reasons(
+    answerer: Answerer,
+) -> None:
+    first_s = START_S + 24
+    for number in range(200):
+        start_ms = round(1000 * (first_s + 20 * number))
+        watched = ChunkId("door", start_ms + 10_000, start_ms + 20_000)
+        answerer.store._times.add(watched)
+        reason = f"reason_{number % 3}"
+        answerer.gaps.add("door", memory_gaps.Gap(start_ms, start_ms + 10_000, reason))
+    answer = await answerer.answer(question(start_s=START_S))
+    assert [gap.kind for gap in answer.coverage.gaps] == [
+        f"reason_{number % 3}" for number in range(150, 200)
+    ]
+    assert len(answer.coverage.watched) == 50
+    assert answer.coverage.watched[-1].end_s == first_s + 4000

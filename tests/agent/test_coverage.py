@@ -66,6 +66,26 @@ def test_pieces_fill_a_gap_without_overlap(known: list[tuple[int, int, str]]) ->
             )
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 3)), max_size=9),
+    st.sets(st.integers(0, 10), max_size=9),
+)
+def test_every_time_is_told_as_it_was(
+    chunks: list[tuple[int, int]], gaps: set[int]
+) -> None:
+    """Nothing is too short to be told: all times are multiples of three seconds."""
+    spans = sorted(chunk(3 * at, 3 * (at + long)) for at, long in chunks)
+    known = [Gap("door", 9 * n, 9 * n + 9, f"reason {n}") for n in gaps]
+    found = coverage_of("door", spans, (9, 81), known, most=None)
+    for second in range(9, 81):
+        now_s = second + 0.5
+        is_watched = any(s.start_ms <= 1000 * now_s < s.end_ms for s in spans)
+        assert is_watched == any(s.start_s <= now_s < s.end_s for s in found.watched)
+        kinds = [gap.kind for gap in found.gaps if gap.start_s <= now_s < gap.end_s]
+        why = f"reason {second // 9}" if second // 9 in gaps else "not_watched"
+        assert kinds == ([] if is_watched else [why])
+
+
 def test_nothing_watched_is_one_gap() -> None:
     found = coverage_of("door", [], (5, 9))
     assert found.watched == ()
