@@ -1,11 +1,22 @@
 import dataclasses
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import msgpack
 import pytest
 import torch
+from blob_kinds import (
+    CHUNK,
+    DTYPES,
+    INDEX,
+    MINUTE,
+    MODEL,
+    POOLING,
+    chunk_node,
+    minute_node,
+    random_keys,
+    random_kv,
+    write_keys,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,107 +32,8 @@ from memory.codec import (
     encode_node,
     kv_bytes,
 )
-from memory.errors import CorruptChunkError, ModelMismatchError
-from memory.kv import KV, ChunkId, Level, Node, Section, Tier
-from memory.relevance import ChunkKeys
-
-CHUNK = ChunkId("door", 1_700_000_000_000, 1_700_000_010_000)
-MINUTE = ChunkId("door", 1_700_000_000_000, 1_700_000_060_000, Tier.MINUTE)
-MODEL = "ab12cd34"
-INDEX = "0.0 1.0"
-POOLING = Compression("pooling", 2.0)
-DTYPES = [
-    torch.float64,
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-    torch.float8_e4m3fn,
-    torch.float8_e4m3fnuz,
-    torch.float8_e5m2,
-    torch.float8_e5m2fnuz,
-]
-
-
-def random_kv(
-    layers: int = 2,
-    heads: int = 1,
-    tokens: int = 3,
-    size: int = 4,
-    dtype: torch.dtype = torch.bfloat16,
-) -> KV:
-    shape = (layers, heads, tokens, size)
-    keys, values = torch.randn(2, *shape).to(dtype)
-    return KV(keys, values, torch.rand(layers, 3, tokens), span=7)
-
-
-def random_keys(
-    heads: int = 2, keys: int = 5, size: int = 4, dtype: torch.dtype = torch.bfloat16
-) -> ChunkKeys:
-    return ChunkKeys(CHUNK, torch.randn(heads, keys, size).to(dtype))
-
-
-def chunk_node(kv: KV) -> Node:
-    return Node(CHUNK, kv, min(kv.num_tokens, 1), low_tokens=11)
-
-
-def minute_node(kv: KV, bounds: tuple[int, ...] = (1, 2)) -> Node:
-    """A node of KV cut at bounds: first its stamp, then a section for each bound."""
-    ends = [*sorted(min(bound, kv.num_tokens) for bound in bounds), kv.num_tokens]
-    sections = [
-        Section(
-            ChunkId("door", MINUTE.start_ms + n, MINUTE.start_ms + n + 1),
-            end - start,
-            n,
-        )
-        for n, (start, end) in enumerate(itertools.pairwise(ends))
-    ]
-    return Node(MINUTE, kv, ends[0], tuple(sections))
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """A kind of blob: how it is written of some KV, and read."""
-
-    level: Level
-    id: ChunkId
-    write: Callable[[KV, Compression, str], bytes]
-    read: Callable[[bytes, ChunkId, str], object]
-
-
-def write_keys(kv: KV, made: Compression, model: str) -> bytes:
-    keys = random_keys(dtype=kv.keys.dtype)
-    return encode_keys(keys, made, model, INDEX)
-
-
-KINDS = [
-    Kind(
-        Level.HIGH,
-        CHUNK,
-        lambda kv, made, model: encode_node(chunk_node(kv), made, model),
-        decode_node,
-    ),
-    Kind(
-        Level.HIGH,
-        MINUTE,
-        lambda kv, made, model: encode_node(minute_node(kv), made, model),
-        decode_node,
-    ),
-    Kind(
-        Level.KEYS,
-        CHUNK,
-        write_keys,
-        lambda blob, chunk, model: decode_keys(blob, chunk, model, INDEX),
-    ),
-    Kind(
-        Level.LOW,
-        CHUNK,
-        lambda kv, made, model: encode_low(CHUNK, kv, made, model),
-        decode_low,
-    ),
-]
-every_kind = pytest.mark.parametrize(
-    "kind", KINDS, ids=["chunk", "node", "keys", "low"]
-)
+from memory.errors import CorruptChunkError
+from memory.kv import KV, Node, Section, Tier
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -307,200 +219,6 @@ def test_every_tensor_is_aligned():
     for tensor, source in [*places, (keys.index_keys, blob_of_keys)]:
         start = torch.frombuffer(source, dtype=torch.uint8).data_ptr()
         assert (tensor.data_ptr() - start) % blobs.ALIGNMENT == 0
-
-
-@every_kind
-@pytest.mark.parametrize("numbers", NUMBERS)
-def test_every_flipped_byte_is_caught(kind: Kind, numbers: str):
-    made = dataclasses.replace(POOLING, numbers=numbers)
-    blob = bytearray(kind.write(random_kv(), made, MODEL))
-    for place in range(len(blob)):
-        for mask in (0x01, 0x80, 0xFF):
-            blob[place] ^= mask
-            with pytest.raises(CorruptChunkError):
-                kind.read(bytes(blob), kind.id, MODEL)
-            blob[place] ^= mask
-    kind.read(bytes(blob), kind.id, MODEL)
-
-
-@every_kind
-@pytest.mark.parametrize("numbers", NUMBERS)
-def test_every_truncation_is_caught(kind: Kind, numbers: str):
-    made = dataclasses.replace(POOLING, numbers=numbers)
-    blob = kind.write(random_kv(), made, MODEL)
-    for length in range(len(blob)):
-        with pytest.raises(CorruptChunkError):
-            kind.read(blob[:length], kind.id, MODEL)
-
-
-@every_kind
-def test_an_appended_byte_is_caught(kind: Kind):
-    blob = kind.write(random_kv(), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError):
-        kind.read(blob + b"\0", kind.id, MODEL)
-
-
-@every_kind
-def test_another_model_is_named(kind: Kind):
-    blob = kind.write(random_kv(), POOLING, "other")
-    with pytest.raises(ModelMismatchError) as caught:
-        kind.read(blob, kind.id, MODEL)
-    assert (caught.value.expected, caught.value.found) == (MODEL, "other")
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [(a, b) for a in KINDS for b in KINDS if a.level is not b.level and a.id == b.id],
-    ids=lambda kind: kind.level.name,
-)
-def test_another_level_is_named(written: Kind, read: Kind):
-    blob = written.write(random_kv(), POOLING, MODEL)
-    named = f"level is {written.level}, expected {read.level}"
-    with pytest.raises(CorruptChunkError, match=named):
-        read.read(blob, read.id, MODEL)
-
-
-@every_kind
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"camera": "yard"}, "camera is door, expected yard"),
-        ({"start_ms": 0}, "chunk is 1700000000000-"),
-        ({"tier": Tier.HOUR}, r"chunk is 17[0-9.a-z-]+, expected 17[0-9-]+\.hour"),
-    ],
-)
-def test_another_chunk_is_named(kind: Kind, change: dict[str, Any], named: str):
-    blob = kind.write(random_kv(), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError, match=named):
-        kind.read(blob, dataclasses.replace(kind.id, **change), MODEL)
-
-
-def test_a_node_is_no_chunk_of_the_same_time():
-    blob = encode_node(minute_node(random_kv()), POOLING, MODEL)
-    chunk = dataclasses.replace(MINUTE, tier=Tier.CHUNK)
-    with pytest.raises(CorruptChunkError, match=r"chunk is .*\.minute, expected"):
-        decode_node(blob, chunk, MODEL)
-
-
-@every_kind
-def test_another_format_version_is_named(kind: Kind, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blobs, "FORMAT", 9)
-    blob = kind.write(random_kv(), POOLING, MODEL)
-    monkeypatch.undo()
-    with pytest.raises(CorruptChunkError, match="format version 9, expected 3"):
-        kind.read(blob, kind.id, MODEL)
-
-
-@every_kind
-def test_something_else_is_named(kind: Kind):
-    with pytest.raises(CorruptChunkError, match="not a blob of Longwatch"):
-        kind.read(b"GIF89a" * 40, kind.id, MODEL)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"span": None},
-        {"span": 0},
-        {"tensors": None},
-        {"tensors": []},
-        {"tensors": [{"name": "keys"}]},
-        {"level": 3},
-        {"format": "1"},
-    ],
-)
-def test_a_faulty_writer_makes_a_corrupt_chunk(
-    fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
-):
-    pack = msgpack.packb
-    monkeypatch.setattr(blobs.msgpack, "packb", lambda header: pack(header | fault))
-    blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError):
-        decode_low(blob, CHUNK, MODEL)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"span": None},
-        {"stamp_tokens": None},
-        {"stamp_tokens": 2},
-        {"sections": None},
-        {"sections": []},
-        {"sections": ["17-18"]},
-        {"sections": [["17-18"]]},
-        {"sections": [["17-18", 2]]},
-        {"sections": [["17-18", 1, 5]]},
-        {"sections": [["17-18", 2, 5, 5]]},
-        {"sections": [["17-18", "2", 5]]},
-        {"sections": [["18-17", 2, 5]]},
-        {"sections": [["17-18.week", 2, 5]]},
-        {"sections": [[17, 2, 5]]},
-        {"tensors": []},
-    ],
-)
-def test_a_faulty_writer_makes_a_corrupt_node(
-    fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
-):
-    pack = msgpack.packb
-    monkeypatch.setattr(blobs.msgpack, "packb", lambda header: pack(header | fault))
-    blob = encode_node(minute_node(random_kv()), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError):
-        decode_node(blob, MINUTE, MODEL)
-
-
-OF_A_NODE = ("span", "stamp_tokens", "low_tokens", "sections")
-OF_EACH_KIND = [OF_A_NODE, OF_A_NODE, ("index",), ("span",)]
-OF_ALL = ("chunk", "level", "model", "compression", "dtype", "tensors")
-
-
-@pytest.mark.parametrize(
-    ("kind", "lacking"),
-    [
-        (kind, name)
-        for kind, own in zip(KINDS, OF_EACH_KIND, strict=True)
-        for name in (*own, *OF_ALL)
-    ],
-)
-def test_a_header_that_lacks_something_makes_a_corrupt_chunk(
-    kind: Kind, lacking: str, monkeypatch: pytest.MonkeyPatch
-):
-    pack = msgpack.packb
-    monkeypatch.setattr(
-        blobs.msgpack,
-        "packb",
-        lambda header: pack({k: v for k, v in header.items() if k != lacking}),
-    )
-    blob = kind.write(random_kv(), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError, match=lacking):
-        kind.read(blob, kind.id, MODEL)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"shape": [2, 1, 3, 5]},
-        {"shape": [-2, -1, 3, 4]},
-        {"dtype": "object"},
-        {"offset": 10_000},
-        {"offset": -1},
-        {"offset": "0"},
-        {"name": "codes"},
-    ],
-)
-def test_a_faulty_tensor_makes_a_corrupt_chunk(
-    fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
-):
-    def pack(header: dict[str, list[dict[str, object]]]) -> bytes:
-        keys, *others = header["tensors"]
-        packed: bytes = packb(header | {"tensors": [keys | fault, *others]})
-        return packed
-
-    packb = msgpack.packb
-    monkeypatch.setattr(blobs.msgpack, "packb", pack)
-    blob = encode_low(CHUNK, random_kv(), POOLING, MODEL)
-    with pytest.raises(CorruptChunkError):
-        decode_low(blob, CHUNK, MODEL)
 
 
 def test_a_dtype_outside_the_format_is_refused():
