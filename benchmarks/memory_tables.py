@@ -5,6 +5,8 @@ from typing import Any
 
 from agent.screen import show_size
 
+Cell = Callable[[Mapping[str, Any]], str]
+
 _STEPS = ("coverage", "relevance", "descent", "fetch", "rehydrate", "first_token")
 _OTHERS = ("raw", "pickle", "torch.save", "safetensors", "safetensors + CRC-32")
 
@@ -13,17 +15,14 @@ def age_table(result: Mapping[str, Any]) -> str:
     """Give what `benchmarks.long_run` found at each age."""
     rows = result["rows"]
     first, last = rows[0]["first_token_ms"], rows[-1]["first_token_ms"]
-    lines = [
+    told = (
         f"`{result['command']} --days {result['days']:g}`, seed {result['seed']}, "
         f"{result['resident_tokens']:,} resident tokens, "
         f"{_size(result['archive_bytes'])} of archive, {_machine(result)}. The first "
-        f"token takes {last / first:.2f} times as long at the end as after an hour:",
-        "",
-        _line(["", *(row["age"] for row in rows)]),
-        _line(["---"] * (1 + len(rows))),
-    ]
+        f"token takes {last / first:.2f} times as long at the end as after an hour:"
+    )
     k = result["top_k"]
-    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    shown: dict[str, Cell] = {
         "chunks": lambda row: f"{row['chunks']:,}",
         f"questions answered right, of {rows[0]['questions']}": lambda row: _share(
             row["right"]
@@ -48,22 +47,18 @@ def age_table(result: Mapping[str, Any]) -> str:
         "L-KV retired": lambda row: f"{row['lows_retired']:,}",
         "chunks written a second": lambda row: f"{row['chunks_per_s']:g}",
     }
-    lines += [_line([name, *map(cell, rows)]) for name, cell in shown.items()]
-    return "\n".join(lines)
+    return _by_age(told, rows, shown)
 
 
 def shape_table(result: Mapping[str, Any]) -> str:
     """Give what it found at each age of random numbers in a larger model's shape."""
     rows = result["rows"]
-    lines = [
+    told = (
         f"`{result['command']} --shape {result['shape']} --days {result['days']:g}`, "
         f"seed {result['seed']}, {result['resident_tokens']:,} resident tokens, "
-        f"{_size(result['archive_bytes'])} of archive, {_machine(result)}:",
-        "",
-        _line(["", *(row["age"] for row in rows)]),
-        _line(["---"] * (1 + len(rows))),
-    ]
-    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        f"{_size(result['archive_bytes'])} of archive, {_machine(result)}:"
+    )
+    shown: dict[str, Cell] = {
         "chunks": lambda row: f"{row['chunks']:,}",
         "remembered": lambda row: f"{row['indexed']:,}",
         "planted chunk first": lambda row: _share(row["found_at_1"]),
@@ -79,6 +74,15 @@ def shape_table(result: Mapping[str, Any]) -> str:
         "L-KV retired": lambda row: f"{row['lows_retired']:,}",
         "chunks written a second": lambda row: f"{row['chunks_per_s']:g}",
     }
+    return _by_age(told, rows, shown)
+
+
+def _by_age(
+    told: str, rows: Sequence[Mapping[str, Any]], shown: Mapping[str, Cell]
+) -> str:
+    """Give a table with a column for each age, below a sentence."""
+    lines = [told, "", _line(["", *(row["age"] for row in rows)])]
+    lines.append(_line(["---"] * (1 + len(rows))))
     lines += [_line([name, *map(cell, rows)]) for name, cell in shown.items()]
     return "\n".join(lines)
 
