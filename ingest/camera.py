@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from ingest.clock import FrameClock, utc_now, wait_until
 from ingest.decoder import VideoPacket
@@ -244,5 +245,6 @@ def _convert(picture: _Picture, max_side: int) -> Frame:
         width=max(1, round(width * scale)),
         height=max(1, round(height * scale)),
         format="rgb24",
+        interpolation=Interpolation.AREA,  # as good as bilinear for half its time
     )
     return Frame(np.asarray(scaled.to_ndarray(), np.uint8), picture.time_s)

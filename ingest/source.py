@@ -15,8 +15,15 @@ from ingest.buffer import ChunkBuffer
 from ingest.errors import CameraError, CameraOpenError, CameraStalledError
 from ingest.frame import FrameChunk
 from ingest.reader_process import ReaderProcess, outlast
-from ingest.settings import CameraSettings, ReaderRequest, Resume
-from ingest.status import CameraRecord, CameraStatus, Gap, GapReason, describe
+from ingest.settings import CameraSettings, HandOff, ReaderRequest, Resume
+from ingest.status import (
+    CameraRecord,
+    CameraState,
+    CameraStatus,
+    Gap,
+    GapReason,
+    describe,
+)
 from ingest.wire import End, Failure, Heartbeat, Message
 
 _log = logging.getLogger(__name__)
@@ -31,11 +38,18 @@ class CameraSource:
 
     Enter it, then iterate. The iteration ends when a file, or a simulated camera with a
     duration, has ended; for anything else, and whenever something breaks, it goes on
-    trying, and `status` and `gaps` tell.
+    trying, and `status` and `gaps` tell. While it is paused nothing is read at all.
+
+    Args:
+        settings: How to read it.
+        is_paused: Whether to begin only when resumed.
     """
 
-    def __init__(self, settings: CameraSettings) -> None:
+    def __init__(self, settings: CameraSettings, *, is_paused: bool = False) -> None:
         self.settings = settings
+        self._wanted = asyncio.Event()
+        if not is_paused:
+            self._wanted.set()
         self._buffer = ChunkBuffer(settings.buffer_chunks, settings.hand_off)
         self._record = CameraRecord(settings.rates.floor)
         self._began_s: float | None = None
@@ -60,6 +74,9 @@ class CameraSource:
         self._buffer = ChunkBuffer(self.settings.buffer_chunks, self.settings.hand_off)
         self._record = CameraRecord(self.settings.rates.floor)
         self._began_s, self._failures = None, 0
+        if self.is_paused:
+            self._note_pause()
+        self._watching: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(
             self._watch(), name=f"ingest.source[{self.settings.name}]"
         )
@@ -88,16 +105,56 @@ class CameraSource:
             raise StopAsyncIteration
         return chunk
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is not to be watched now."""
+        return not self._wanted.is_set()
+
+    def pause(self) -> None:
+        """Stop watching until `resume`: the reader is killed, the time is a gap."""
+        if self.is_paused or self.status.state is CameraState.ENDED:
+            return
+        self._wanted.clear()
+        self._note_pause()
+        if self._watching:
+            self._watching.cancel()
+
+    def resume(self) -> None:
+        """Watch again: from now on, or what can wait from where it was."""
+        if not self.is_paused:
+            return
+        self._record.note_resumption()
+        self._failures = 0
+        self._wanted.set()
+
     async def _watch(self) -> None:
         try:
-            while not await self._read_until_it_breaks():
-                limit_s = min(_MAX_BACK_OFF_S, _BACK_OFF_S * 2**self._failures)
-                self._failures = min(self._failures + 1, 16)
-                await asyncio.sleep(random.uniform(0, limit_s))
-                self._record.note_reconnect()
-            self._record.note_end()
+            while self.status.state is not CameraState.ENDED:
+                await self._wanted.wait()
+                await self._watch_until_paused()
         finally:
             await self._buffer.close()
+
+    async def _watch_until_paused(self) -> None:
+        watching = asyncio.create_task(self._keep_reading(), name="ingest.read")
+        self._watching = watching
+        try:
+            await asyncio.wait([watching])
+        finally:
+            self._watching = None
+            watching.cancel()
+            await outlast(watching)
+        if not watching.cancelled():
+            watching.result()
+
+    async def _keep_reading(self) -> None:
+        """Read, again after whatever breaks, until the stream ends as it should."""
+        while not await self._read_until_it_breaks():
+            limit_s = min(_MAX_BACK_OFF_S, _BACK_OFF_S * 2**self._failures)
+            self._failures = min(self._failures + 1, 16)
+            await asyncio.sleep(random.uniform(0, limit_s))
+            self._record.note_reconnect()
+        self._record.note_end()
 
     async def _read_until_it_breaks(self) -> bool:
         """Run one reader; tell whether the stream has ended as it should."""
@@ -158,6 +215,11 @@ class CameraSource:
         dropped = await self._buffer.put(chunk)
         if dropped is not None:
             self._record.note_drop(dropped)
+
+    def _note_pause(self) -> None:
+        """What can wait goes on where it was; of anything else the time is lost."""
+        is_lost = self.settings.hand_off is HandOff.DROP_OLDEST
+        self._record.note_pause(is_gap=is_lost)
 
     def _note_outage(self, error: str, reason: GapReason) -> None:
         _log.warning("camera %s is %s: %s", self.settings.name, reason, error)

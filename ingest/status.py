@@ -19,6 +19,7 @@ class CameraState(StrEnum):
     ONLINE = "online"
     STALLED = "stalled"
     OFFLINE = "offline"
+    PAUSED = "paused"
     ENDED = "ended"
 
 
@@ -28,6 +29,7 @@ class GapReason(StrEnum):
     DROPPED = "dropped"
     STALLED = "stalled"
     OFFLINE = "offline"
+    PAUSED = "paused"
     NOT_STARTED = "not_started"
 
 
@@ -143,6 +145,28 @@ class CameraRecord:
         self._state = CameraState(reason.value)
         self._error = error if isinstance(error, str) else describe(error)
         self._outage = reason
+
+    def note_pause(self, *, is_gap: bool) -> None:
+        """Note that it is not to be watched from now on, and whether that misses any.
+
+        An outage that went on ends here.
+        """
+        self._end_outage()
+        self._state, self._error = CameraState.PAUSED, None
+        self._outage = GapReason.PAUSED if is_gap else None
+
+    def note_resumption(self) -> None:
+        """Note that it is to be watched again; what was missed is not made up for."""
+        self._end_outage()
+        self._state = CameraState.STARTING
+
+    def _end_outage(self) -> None:
+        """Keep a gap that went on until now as one that is over."""
+        now_s = utc_now()
+        if self._outage is None or now_s <= self._seen_until_s:
+            return
+        self._gaps.append(Gap(self._seen_until_s, now_s, self._outage))
+        self._seen_until_s, self._outage = now_s, None
 
     def note_reconnect(self) -> None:
         """Note that a reader is started again."""

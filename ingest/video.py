@@ -38,6 +38,7 @@ class Video:
         self, settings: CameraSettings, address: str, is_enough: Callable[[], bool]
     ) -> None:
         self._address = address
+        self._is_live = settings.is_live
         self._container = _open(settings, address)
         try:
             self.stream = self._find_video()
@@ -94,7 +95,8 @@ class Video:
         seen = False
         try:
             for packet in self._container.demux(self.stream):
-                self._note_time(packet)
+                if self._is_live:
+                    self._note_time(packet)
                 frames: list[av.VideoFrame] = []
                 if self._decoder.skips(packet):
                     skipped()

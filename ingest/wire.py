@@ -92,7 +92,7 @@ def _encode(message: Message) -> tuple[dict[str, object], memoryview]:
                 "times_s": message.times_s.tolist(),
                 "end_s": message.end_s,
             }
-            return header, memoryview(message.pixels.tobytes())
+            return header, np.ascontiguousarray(message.pixels).data.cast("B")
         case Heartbeat():
             header = {"type": "heartbeat", "last_frame_s": message.last_frame_s}
         case Failure():
