@@ -1,5 +1,6 @@
-"""The table of what watching a camera costs, as `benchmarks.ingest` measured it."""
+"""What watching a camera costs, as `benchmarks.ingest` measured it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,21 @@ def ingest_table(result: Mapping[str, Any]) -> str:
         _delays(result["hand_off"], result["start"]),
     ]
     return "\n\n".join(parts)
+
+
+def cameras_sentence(result: Mapping[str, Any]) -> str:
+    """Give how many whole cameras a core watches, decoding all or keyframes alone."""
+    (_, height), fps = result["clips"]["size"], result["clips"]["fps"]
+    cameras = {
+        row["decoding"]: math.floor(row["cameras_per_core"])
+        for row in result["cpu"]
+        if row["clip"] == "moving"
+    }
+    return (
+        f"A core watches {cameras['all']} cameras of {height}p{fps} decoding "
+        f"everything, {cameras['keyframes']} by keyframes alone, at one frame a second "
+        f"(`{result['command']}`)."
+    )
 
 
 def _costs(rows: Sequence[Mapping[str, Any]], hardware: Mapping[str, Any] | str) -> str:

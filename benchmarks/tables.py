@@ -3,9 +3,9 @@
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
 `benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`,
 `long-run.json`, `long-run-7b.json`, `index-speed.json`, `archive.json`, `ingest.json`,
-or an `accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128`
-to `-2700` of longer streams, `-summary` of weights that were trained to summarise,
-`-float32` to `-int4` of KV written in so many bits.
+`sampling.json`, `soak.json`, or an `accuracy*.json` there: `accuracy.json` of 32
+chunks, `-now` of one type, `-128` to `-2700` of longer streams, `-summary` of weights
+that were trained to summarise, `-float32` to `-int4` of KV written in so many bits.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_table import accuracy_table
-from benchmarks.ingest_table import ingest_table
+from benchmarks.ingest_table import cameras_sentence, ingest_table
 from benchmarks.memory_tables import (
     age_table,
     archive_table,
@@ -23,6 +23,8 @@ from benchmarks.memory_tables import (
 )
 from benchmarks.model_tables import change_table, decode_table
 from benchmarks.numbers_table import WAYS, numbers_table, written_table
+from benchmarks.sampling_table import sampling_table
+from benchmarks.soak_table import soak_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -95,7 +97,7 @@ def fill(text: str, name: str, table: str) -> str:
 def main() -> None:
     """Fill every table whose result is there."""
     for name, (page, write) in TABLES.items():
-        result, path = RESULTS / f"{name}.json", ROOT / page
+        result, path = RESULTS / f"{RESULT_OF.get(name, name)}.json", ROOT / page
         if result.exists():
             table = write(json.loads(result.read_text()))
             path.write_text(fill(path.read_text(), name, table))
@@ -113,11 +115,15 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "index-speed": ("docs/accuracy.md", index_table),
     "archive": ("docs/archive.md", archive_table),
     "ingest": ("docs/cameras.md", ingest_table),
+    "cameras-per-core": ("README.md", cameras_sentence),
+    "sampling": ("docs/cameras.md", sampling_table),
+    "soak": ("docs/cameras.md", soak_table),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
         for name in ("128", "1024", "2700", "summary")
     },
 }
+RESULT_OF = {"cameras-per-core": "ingest"}  # of another name than the table's
 
 if __name__ == "__main__":
     main()

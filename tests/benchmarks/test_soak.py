@@ -1,7 +1,9 @@
 """A soak finds what is lost, and finds nothing where nothing is."""
 
+import json
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from benchmarks.processes import children
 from benchmarks.soak import soak
 from benchmarks.soak_faults import Fault, Kind, Plan, Suffered, deal
 from benchmarks.soak_readings import NAMES, Reading, slope, summarise
+from benchmarks.soak_table import soak_table
 from benchmarks.soak_verdict import Consumer, judge, outage, uncovered_s
+from benchmarks.tables import RESULTS, ROOT, TABLES
 from ingest.frame import FrameChunk
 from ingest.status import CameraState, CameraStatus, Gap, GapReason
 
@@ -116,3 +120,53 @@ def test_cameras_that_fail_lose_nothing():
     assert found["chunks"] >= 3
     assert [row["name"] for row in found["rows"]] == list(NAMES)
     assert children() == before
+    facts = {"command": "soak", "seed": 7, "minutes": 1, "cameras": 3}
+    facts |= {"stall_timeout_s": 3.0, "machine": "m", "versions": {"av": "18"}}
+    table = soak_table(facts | {"commit": "abc"} | found)
+    assert all(f"| {name.replace('_', ' ')} |" in table for name in losses)
+
+
+FOUND: dict[str, Any] = {
+    "command": "python -m benchmarks.soak --minutes 30 --cameras 8",
+    "machine": "one core",
+    "versions": {"av": "18"},
+    "commit": "abc",
+    "seed": 0,
+    "minutes": 30,
+    "cameras": 8,
+    "stall_timeout_s": 3.0,
+    "faults": {"freeze": 5, "reader killed": 7},
+    "outages": 4,
+    "chunks": 6259,
+    "gaps": 9,
+    "reconnects": 11,
+    "back_after_s_median": 0.79,
+    "back_after_s_worst": 13.3,
+    "lost": {"outages_without_a_gap": 0, "chunks_dropped": 2},
+    "rows": [
+        {"name": name, "first": 18.0, "last": 18.0, "most": 21.0, "per_hour": 0.0}
+        for name in NAMES
+    ],
+}
+
+
+def test_the_table_tells_what_happened_and_what_was_lost():
+    agent = {"name": "agent_bytes", "first": 256e6, "last": 257.04e6}
+    agent |= {"most": 1.2e9, "per_hour": 1.0}
+    table = soak_table(FOUND | {"rows": [*FOUND["rows"][1:], agent]})
+    assert "in 30 minutes 8 cameras suffered 12 faults, of which 4 were" in table
+    assert "back 0.79 s (median)" in table
+    assert "13.3 s at worst" in table
+    assert {
+        "| reader killed | 7 |",
+        "| memory of the agent's process, MB | 256.0 | 257.0 | 1,200.0 |",
+        "| tasks | 18 | 18 | 21 |",
+        "| chunks dropped | 2 |",
+    } <= set(table.splitlines())
+    nobody = {"back_after_s_median": None, "back_after_s_worst": None}
+    assert "No camera had to come back." in soak_table(FOUND | nobody)
+
+
+def test_the_page_shows_what_was_found():
+    found = json.loads((RESULTS / "soak.json").read_text())
+    assert soak_table(found) in (ROOT / TABLES["soak"][0]).read_text()

@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.accuracy_table import CONTEXTS, accuracy_table
 from benchmarks.contexts import NAMES, Label
+from benchmarks.ingest_table import cameras_sentence
 from benchmarks.rows import StreamRun, Trial, summarise
-from benchmarks.tables import RESULTS, ROOT, fill, path_table
+from benchmarks.tables import RESULT_OF, RESULTS, ROOT, TABLES, fill, path_table
 
 RIGHT = Trial(
     Label("bilevel", 16, 2, 4),
@@ -124,6 +125,32 @@ def test_a_table_takes_the_place_of_the_one_before() -> None:
     assert fill(page, "t", "new") == "a <!-- t:begin -->\nnew\n<!-- t:end --> z"
     with pytest.raises(ValueError, match="no place"):
         fill(page, "other", "new")
+
+
+def test_every_table_has_its_place() -> None:
+    for name, (page, _) in TABLES.items():
+        assert "new" in fill((ROOT / page).read_text(), name, "new")
+    assert set(RESULT_OF) <= set(TABLES)
+
+
+def test_a_core_watches_whole_cameras_of_what_moves() -> None:
+    rows = [("moving", "all", 7.9), ("moving", "keyframes", 50.2), ("still", "all", 9)]
+    found = {
+        "command": "python -m benchmarks.ingest",
+        "clips": {"size": [1920, 1080], "fps": 25},
+        "cpu": [
+            {"clip": clip, "decoding": decoding, "cameras_per_core": cameras}
+            for clip, decoding, cameras in rows
+        ],
+    }
+    told = "A core watches 7 cameras of 1080p25 decoding everything, 50 by keyframes"
+    assert cameras_sentence(found).startswith(told)
+
+
+def test_the_readme_says_how_many_cameras_a_core_watches() -> None:
+    page, write = TABLES["cameras-per-core"]
+    result = RESULTS / f"{RESULT_OF['cameras-per-core']}.json"
+    assert write(json.loads(result.read_text())) in (ROOT / page).read_text()
 
 
 def test_the_readme_shows_what_was_measured() -> None:
