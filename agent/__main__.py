@@ -23,10 +23,13 @@ from agent.command_line import (
     err,
     fail,
     load_or_fail,
+    mqtt_settings,
     out,
 )
-from agent.config import Config, load_config
+from agent.config import Config
 from agent.errors import AgentError
+from agent.live_commands import app as live_commands
+from agent.live_commands import watches as watch_commands
 from agent.logs import set_up_logging
 from agent.model_commands import app as model_commands
 from agent.mqtt_settings import MqttSettings
@@ -43,7 +46,12 @@ app = typer.Typer(
 )
 app.add_typer(archive_commands, name="archive")
 app.add_typer(model_commands)  # without a name: commands like any other
-Streamed = Annotated[bool, typer.Option("--stream", help="Show it as it comes.")]
+app.add_typer(live_commands)
+app.add_typer(watch_commands, name="watch")
+Streamed = Annotated[
+    bool | None,
+    typer.Option("--stream/--no-stream", help="As it comes; by itself on a terminal."),
+]
 
 
 @app.command()
@@ -73,17 +81,22 @@ def ask(
     deadline_s: Annotated[
         float, typer.Option(min=0.1, max=3600.0, help="Seconds to wait.")
     ] = 60.0,
+    conversation: Annotated[
+        str | None, typer.Option(help="Earlier questions of the same are seen.")
+    ] = None,
     *,
-    stream: Streamed = False,
+    stream: Streamed = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a running agent over MQTT."""
+    stream = err.is_terminal if stream is None else stream
     body: dict[str, object] = {"question": question}
+    body |= {"conversation": conversation} if conversation else {}
     body |= {"cameras": camera} if camera else {}
     body |= {"from": start} if start else {}
     body |= {"to": end} if end else {}
     try:
-        settings = _mqtt(config)
+        settings = mqtt_settings(config)
         show = partial(show_delta, err) if stream else None
         answer = asyncio.run(
             ask_agent(settings, body, deadline_s=deadline_s, on_delta=show)
@@ -101,7 +114,7 @@ def ask(
 def status(config: MaybeConfig = None, *, as_json: AsJson = False) -> None:
     """Show how the agent and its cameras are; exit status 1 if the agent is offline."""
     try:
-        found = asyncio.run(_states(_mqtt(config)))
+        found = asyncio.run(_states(mqtt_settings(config)))
     except AgentError as exc:
         fail(str(exc), status=2)
     agent = found.pop("", {"state": "unknown"})["state"]
@@ -150,8 +163,8 @@ def demo(
 
 async def _serve(config: Config) -> None:
     # Imported here: torch takes seconds, and asking needs none of it.
-    from agent.app import open_agent
     from agent.app import run as run_agent
+    from agent.assembly import open_agent
 
     stop = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -193,13 +206,6 @@ async def _states(settings: MqttSettings) -> dict[str, dict[str, object]]:
                 async for camera, state in arriving:
                     found |= {camera: state}
     return found
-
-
-def _mqtt(path: Path | None) -> MqttSettings:
-    """Give how to reach the broker: the config's, else an embedded one's default."""
-    if path is not None:
-        return load_config(path).mqtt.settings()
-    return MqttSettings(url="mqtt://127.0.0.1:1883")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from ingest.source import CameraSource
 from memory.descent import Reach
 from memory.errors import ArchiveUnavailableError
 from memory.gaps import GapLog
-from memory.kv import ChunkId, Level
+from memory.kv import KV, ChunkId, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.recollection import Recollection
 from memory.relevant import Relevance
@@ -104,6 +104,7 @@ class Answerer:
             "Nothing was watched then.",
             "no_coverage",
             coverage=coverage,
+            understood=question.understood,
             model=self.model.name,
         )
         reach = await self.store.reach(cameras, times, self.limits.context_tokens)
@@ -115,11 +116,18 @@ class Answerer:
             return answer
         watch.lap("coverage")
         queries = await self.decoding.thread.run(
-            Priority.QUESTION, partial(self._queries, question.text, progress)
+            Priority.QUESTION, partial(self._queries, question, progress)
         )
         relevance = await self.store.relevance(queries, cameras, *times)
         watch.lap("relevance")
-        read = partial(self._read, answer, reach, relevance, watch, progress)
+        job = partial(
+            Job,
+            question.timeless,
+            watch=watch,
+            progress=progress,
+            earlier=question.earlier,
+        )
+        read = partial(self._read, answer, reach, relevance, job, watch)
         top_k = question.top_k or self.limits.top_k
         with contextlib.suppress(torch.OutOfMemoryError):
             away = None if is_whole else self._why()
@@ -132,8 +140,8 @@ class Answerer:
         answer: Answer,
         reach: Reach,
         relevance: Relevance,
+        job_of: Callable[[Sequence[KV]], Job],
         watch: Stopwatch,
-        progress: Progress,
         top_k: int,
     ) -> Answer:
         """Recall chunks, decode over them, and complete the answer."""
@@ -148,8 +156,7 @@ class Answerer:
         plan = plan_recall(candidates, replace(self.limits, top_k=top_k))
         recalled = await self.store.recall(plan, opened.nodes)
         watch.lap("fetch")
-        job = Job(answer.question, recalled.runs, watch, progress)
-        decoded = await self.decoding.submit(job)
+        decoded = await self.decoding.submit(job_of(recalled.runs))
         watch.total("total")
         read = _tokens(recalled)
         whole = replace(
@@ -191,17 +198,24 @@ class Answerer:
         film = film_at(folder, chunk.start_ms) if folder else None
         return str(film.path) if film else None
 
-    def _queries(self, text: str, progress: Progress) -> torch.Tensor:
-        """Give the question's queries in the index heads; on the model thread."""
-        words = len(self.model.tokenize(self.model.plain(text)))
-        if not self.model.plain(text).strip() or not words:
+    def _queries(self, question: Question, progress: Progress) -> torch.Tensor:
+        """Give the question's queries in the index heads; on the model thread.
+
+        What earlier questions were about, this one may be, too.
+        """
+        text = self.model.plain(question.timeless)
+        words = len(self.model.tokenize(text))
+        if not text.strip() or not words:
             raise InvalidQuestionError("empty", "the question has no words")
         if words > MAX_QUESTION_TOKENS:
             reason = f"{words} tokens, at most {MAX_QUESTION_TOKENS} are allowed"
             raise InvalidQuestionError("too_long", reason)
         if progress.is_over():
             return torch.empty(0)  # nobody waits for it
-        return self.model.question_queries(text, self.decoding.sink)
+        whole = " ".join([*(asked for asked, _ in question.earlier), text])
+        if len(self.model.tokenize(self.model.plain(whole))) > MAX_QUESTION_TOKENS:
+            whole = text
+        return self.model.question_queries(whole, self.decoding.sink)
 
     def _why(self) -> str:
         """Give why memory is not whole."""

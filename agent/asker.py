@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.errors import AnswerTimeoutError
 from agent.messages import Delta
-from agent.mqtt_client import Dialer, Link
+from agent.mqtt_client import Dialer, Link, Message
 from agent.mqtt_properties import request_properties
 from agent.mqtt_settings import MqttSettings
 
@@ -70,19 +70,55 @@ async def states(
     Raises:
         BrokerUnavailableError: The broker can't be reached, or went away meanwhile.
     """
-    prefix = settings.prefix
-    dialer = Dialer(settings, f"longwatch-status-{uuid.uuid4().hex[:12]}")
+    async with following(settings, ("status", "+/status")) as messages:
+        yield _read_states(messages)
+
+
+@asynccontextmanager
+async def following(
+    settings: MqttSettings, paths: Iterable[str]
+) -> AsyncIterator[AsyncIterator[tuple[list[str], Message]]]:
+    """Follow what an agent publishes, beginning with what is retained.
+
+    Args:
+        settings: The broker, and the agent's prefix.
+        paths: Topic filters behind the prefix.
+
+    Yields:
+        An iterator over a topic's levels behind the prefix, and the message.
+
+    Raises:
+        BrokerUnavailableError: The broker can't be reached, or went away meanwhile.
+    """
+    own = f"{settings.prefix}/"
+    dialer = Dialer(settings, f"longwatch-listen-{uuid.uuid4().hex[:12]}")
     async with dialer.connect() as link:
-        topics = (f"{prefix}/status", f"{prefix}/+/status")
-        await link.subscribe(topics, with_retained=True)
-        yield _read_states(link, prefix)
+        await link.subscribe([own + path for path in paths], with_retained=True)
+        yield _read(link, own)
+
+
+async def tell(settings: MqttSettings, path: str, payload: bytes) -> None:
+    """Tell an agent to do something: publish behind its prefix.
+
+    Raises:
+        BrokerUnavailableError: The broker can't be reached.
+    """
+    dialer = Dialer(settings, f"longwatch-tell-{uuid.uuid4().hex[:12]}")
+    async with dialer.connect() as link:
+        await link.publish(f"{settings.prefix}/{path}", payload)
+
+
+async def _read(link: Link, own: str) -> AsyncIterator[tuple[list[str], Message]]:
+    async for message in link.messages():
+        if message.topic.startswith(own):
+            yield message.topic.removeprefix(own).split("/"), message
 
 
 async def _read_states(
-    link: Link, prefix: str
+    messages: AsyncIterator[tuple[list[str], Message]],
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    async for message in link.messages():
-        match message.topic.removeprefix(f"{prefix}/").split("/"):
+    async for path, message in messages:
+        match path:
             case ["status"]:
                 yield "", {"state": message.payload.decode()}
             case [camera, "status"]:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from agent.config import Config, load_config
 from agent.errors import AgentError
+from agent.mqtt_settings import MqttSettings
 
 out = Console()
 err = Console(stderr=True)
@@ -33,6 +34,17 @@ def load_or_fail(path: Path) -> Config:
         return load_config(path)
     except AgentError as exc:
         fail(str(exc), status=2)
+
+
+def mqtt_settings(path: Path | None) -> MqttSettings:
+    """Give how to reach the broker: the config's, else an embedded one's default.
+
+    Raises:
+        ConfigError: There are mistakes in the config.
+    """
+    if path is not None:
+        return load_config(path).mqtt.settings()
+    return MqttSettings(url="mqtt://127.0.0.1:1883")
 
 
 def fail(message: str, *, status: int) -> NoReturn:

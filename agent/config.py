@@ -6,13 +6,17 @@ Its sections are in `config_sections.py`, how YAML becomes values with lines in
 
 import os
 from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from tzlocal import get_localzone
 
 from agent.config_cameras import CameraConfig
 from agent.config_file import read_config_file
+from agent.config_http import HttpConfig
 from agent.config_report import report
 from agent.config_sections import (
     AnswersConfig,
@@ -21,6 +25,7 @@ from agent.config_sections import (
     MemoryConfig,
     ModelConfig,
     Section,
+    TimeZone,
 )
 from agent.config_servers import ArchiveConfig, MqttConfig
 from ingest.settings import CameraSettings
@@ -35,15 +40,19 @@ class Config(Section):
     cameras: dict[CameraName, CameraConfig] = Field(
         min_length=1, description="the cameras, by name"
     )
+    time_zone: TimeZone | None = Field(
+        default=None, description="of cameras that name none; null: the machine's"
+    )
     model: ModelConfig = ModelConfig()
     memory: MemoryConfig = MemoryConfig()
     answers: AnswersConfig = AnswersConfig()
     archive: ArchiveConfig = ArchiveConfig()
     mqtt: MqttConfig = MqttConfig()
+    http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
 
     @field_validator(
-        "model", "memory", "answers", "archive", "mqtt", "log", mode="before"
+        "model", "memory", "answers", "archive", "mqtt", "http", "log", mode="before"
     )
     @classmethod
     def _fill_empty(cls, section: object) -> object:
@@ -65,12 +74,28 @@ class Config(Section):
             raise ValueError("found a camera named answers, allowed: any other name")
         return cameras
 
+    @field_validator("http")
+    @classmethod
+    def _tokens_name_cameras(cls, http: HttpConfig, info: ValidationInfo) -> HttpConfig:
+        there = set(info.data.get("cameras", ()))
+        for token in http.tokens if there else ():
+            for camera in set(token.cameras or ()) - there:
+                found = f"found {camera!r} in the token {token.name!r}"
+                raise ValueError(f"{found}, allowed: {', '.join(sorted(there))}")
+        return http
+
     def camera_settings(self) -> tuple[CameraSettings, ...]:
         """Build what `ingest` reads the cameras by."""
         return tuple(
             camera.settings(name, self.data_dir)
             for name, camera in self.cameras.items()
         )
+
+    def time_zones(self) -> dict[str, tzinfo]:
+        """Give the time zone of each camera, by which people near it tell the time."""
+        names = {n: c.time_zone or self.time_zone for n, c in self.cameras.items()}
+        here = get_localzone()
+        return {n: ZoneInfo(zone) if zone else here for n, zone in names.items()}
 
 
 def load_config(

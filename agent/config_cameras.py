@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from agent.config_sections import Section
+from agent.config_sections import Section, TimeZone
 from ingest.films import Recording
 from ingest.settings import CameraSettings, Decoding
 
@@ -90,6 +90,9 @@ class CameraConfig(Section):
     )
     options: dict[str, str] = Field(
         default_factory=dict, description="FFmpeg options", repr=False
+    )
+    time_zone: TimeZone | None = Field(
+        default=None, description="where it hangs; null: as of all cameras"
     )
     least_change: float = Field(
         default=0.0,

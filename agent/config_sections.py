@@ -5,8 +5,10 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,6 +20,17 @@ from pydantic_core import PydanticCustomError
 MIN_TEMPERATURE = 0.01  # below it nothing is left to chance, and logits may overflow
 Method = Literal["novelty", "value_norm", "pooling"]
 Numbers = Literal["model", "float32", "bfloat16", "int8", "int4"]
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"found {name!r}, allowed: such as Europe/Berlin") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 

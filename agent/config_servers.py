@@ -71,6 +71,22 @@ class MqttConfig(Section):
     ca_file: str | None = Field(
         default=None, description="certificates to check mqtts:// by"
     )
+    cert_file: str | None = Field(
+        default=None, description="our certificate, for a broker that asks for one"
+    )
+    key_file: str | None = Field(
+        default=None, description="its key; null: in the same file"
+    )
+    client_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="our session at the broker; null: <prefix>-agent",
+    )
+    share_group: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="agents that share the questions; null: no sharing",
+    )
     version: Version = Field(
         default="auto", description="5, 3.1.1, or auto: 5 and then 3.1.1"
     )
@@ -85,6 +101,12 @@ class MqttConfig(Section):
     )
     max_question_bytes: int = Field(
         default=16384, ge=64, le=1 << 20, description="largest payload of a question"
+    )
+    questions_per_minute: int | None = Field(
+        default=None, ge=1, le=6000, description="of each asker; null: no limit"
+    )
+    home_assistant: bool = Field(
+        default=True, description="announce the cameras to Home Assistant"
     )
     default_deadline_s: float = Field(
         default=60, gt=0, le=3600, description="for a question that names no deadline"
@@ -105,12 +127,12 @@ class MqttConfig(Section):
             raise ValueError("found no host, or port 0, allowed: mqtt://host:port")
         return url
 
-    @field_validator("ca_file")
+    @field_validator("ca_file", "cert_file", "key_file")
     @classmethod
-    def _is_there(cls, ca_file: str | None) -> str | None:
-        if ca_file is not None and not Path(ca_file).is_file():
-            raise ValueError(f"found {ca_file!r}, allowed: a file that exists")
-        return ca_file
+    def _is_there(cls, file: str | None) -> str | None:
+        if file is not None and not Path(file).is_file():
+            raise ValueError(f"found {file!r}, allowed: a file that exists")
+        return file
 
     @property
     def is_embedded(self) -> bool:
@@ -130,9 +152,14 @@ class MqttConfig(Section):
             username=self.username,
             password=password,
             ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            client_id=self.client_id,
+            share_group=self.share_group,
             version=version,
             max_questions=self.max_questions,
             max_question_bytes=self.max_question_bytes,
+            questions_per_minute=self.questions_per_minute,
             default_deadline_s=self.default_deadline_s,
         )
 

@@ -9,6 +9,7 @@ from agent.progress import Progress
 from agent.stopwatch import Stopwatch
 from agent.vlm.generation import (
     Reader,
+    Turn,
     decode_room,
     decode_together,
     text_of,
@@ -30,12 +31,14 @@ class Job:
         runs: The chunks, each at its level, in time order.
         watch: Gets the laps `rehydrate`, `first_token` and `decode`.
         progress: Where the text is shown as it comes.
+        earlier: Questions before it and their answers, oldest first.
     """
 
     question: str
     runs: Sequence[KV]
     watch: Stopwatch
     progress: Progress
+    earlier: Sequence[Turn] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class DecodeQueue:
                 self.max_new_tokens,
                 job.progress.is_over,
                 self.sampling,
+                job.earlier,
             )
             for job in batch
         ]
@@ -111,7 +115,7 @@ class DecodeQueue:
                 job.progress.show(text_so_far(self.model, ids))
 
     def _compose(self, job: Job) -> MixedCache:
-        room = decode_room(self.model, job.question, self.max_new_tokens)
+        room = decode_room(self.model, job.question, self.max_new_tokens, job.earlier)
         cache = compose([self.sink, *job.runs], self.model.rotary, room=room)
         job.watch.lap("rehydrate")
         return cache

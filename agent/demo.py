@@ -137,6 +137,7 @@ def _write_config(folder: Path, settings: DemoSettings) -> Path:
         },
         "memory": {"top_k": TOP_K},
         "mqtt": {"url": "embedded", "embedded_port": free_port()},
+        "http": {"enabled": False},
         "log": {"level": "info", "format": "json"},
     }
     path = folder / "longwatch.yaml"

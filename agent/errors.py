@@ -8,6 +8,7 @@ AgentError
 ├── InvalidQuestionError      tell the asker: the question can't be read
 ├── AnswerTimeoutError        tell the asker: no answer within the deadline
 ├── TooManyQuestionsError     tell the asker: ask again later
+├── TooOftenError             tell the asker: ask less often
 └── BrokerUnavailableError    retry: the broker does not answer
 """
 
@@ -102,6 +103,16 @@ class TooManyQuestionsError(AgentError):
     def __init__(self, max_questions: int) -> None:
         self.max_questions = max_questions
         super().__init__(f"{max_questions} questions wait already, ask again later")
+
+
+class TooOftenError(AgentError):
+    """Raised when somebody asks more often than the agent lets each."""
+
+    code = "too_often"
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        super().__init__(f"{per_minute} questions a minute are allowed, ask later")
 
 
 class BrokerUnavailableError(AgentError, ConnectionError):

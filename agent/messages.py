@@ -5,11 +5,18 @@ an asker how both look.
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+
+PARTS_APART = " ... "
+"""Between words that are understood together but stand apart."""
+
+_SPACES = re.compile(r"\s+")
+_BEFORE_MARK = re.compile(r"\s+([?.!,;])")
 
 Status = Literal["ok", "partial", "no_coverage", "error"]
 
@@ -20,6 +27,18 @@ class ReplyTo:
 
     topic: str
     correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """The time that a question is about, as it was understood; None is open.
+
+    `words` are those of the question that say so, if it was not said explicitly.
+    """
+
+    start_s: float | None
+    end_s: float | None
+    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,9 @@ class Question:
         top_k: How many chunks to read as L-KV, or None for the configured number.
         stream: Whether the asker wants the tokens as they come.
         reply: Where the answer goes.
+        conversation: Earlier questions of the same name are seen with their answers.
+        earlier: These questions and their answers, oldest first.
+        understood: The time it is about, if any was said.
         asked_s: When it arrived, on the monotonic clock.
     """
 
@@ -48,7 +70,23 @@ class Question:
     top_k: int | None
     stream: bool
     reply: ReplyTo
+    conversation: str | None = None
+    earlier: tuple[tuple[str, str], ...] = ()
+    understood: Understood | None = None
     asked_s: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def timeless(self) -> str:
+        """Its text without the words that name its time, which is a window now.
+
+        A model is asked about what it is shown; when that was it can't tell.
+        """
+        words = self.understood.words if self.understood else None
+        text = self.text
+        for part in words.split(PARTS_APART) if words else ():
+            text = text.replace(part, " ", 1)
+        text = _BEFORE_MARK.sub(r"\1", _SPACES.sub(" ", text)).strip(" ,;")
+        return text if len(text.split()) > 1 else self.text
 
     @property
     def expires_s(self) -> float:
@@ -118,6 +156,7 @@ class Answer:
     degraded: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     coverage: Coverage = Coverage()
+    understood: Understood | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
@@ -143,9 +182,15 @@ def error_answer(question_id: str, code: str, message: str, text: str = "") -> A
 
 
 def answer_to_json(answer: Answer) -> bytes:
-    """Encode an answer for the wire; times are ISO 8601 UTC with milliseconds."""
-    error = answer.error
-    body = {
+    """Encode an answer for the wire."""
+    body = answer_to_dict(answer)
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+def answer_to_dict(answer: Answer) -> dict[str, Any]:
+    """Give an answer ready for JSON; times are ISO 8601 UTC with milliseconds."""
+    error, understood = answer.error, answer.understood
+    return {
         "id": answer.id,
         "question": answer.question,
         "answer": answer.answer,
@@ -155,8 +200,8 @@ def answer_to_json(answer: Answer) -> bytes:
             {
                 "camera": found.camera,
                 "chunk": found.chunk,
-                "start": _to_iso(found.start_s),
-                "end": _to_iso(found.end_s),
+                "start": to_iso(found.start_s),
+                "end": to_iso(found.end_s),
                 "score": round(found.score, 6),
                 "level": found.level,
                 "film": found.film,
@@ -169,12 +214,12 @@ def answer_to_json(answer: Answer) -> bytes:
                 {**_span_to_dict(gap), "kind": gap.kind} for gap in answer.coverage.gaps
             ],
         },
+        "understood": _understood_to_dict(understood) if understood else None,
         "timings_ms": {name: round(ms, 3) for name, ms in answer.timings_ms.items()},
         "tokens": dict(answer.tokens),
         "model": answer.model,
         "error": {"code": error.code, "message": error.message} if error else None,
     }
-    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
 
 
 def delta_to_json(question_id: str, delta: Delta) -> bytes:
@@ -183,14 +228,24 @@ def delta_to_json(question_id: str, delta: Delta) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def _span_to_dict(span: Span | Gap) -> dict[str, str]:
+def _understood_to_dict(understood: Understood) -> dict[str, str | None]:
+    start_s, end_s = understood.start_s, understood.end_s
     return {
-        "camera": span.camera,
-        "start": _to_iso(span.start_s),
-        "end": _to_iso(span.end_s),
+        "from": None if start_s is None else to_iso(start_s),
+        "to": None if end_s is None else to_iso(end_s),
+        "words": understood.words,
     }
 
 
-def _to_iso(time_s: float) -> str:
+def _span_to_dict(span: Span | Gap) -> dict[str, str]:
+    return {
+        "camera": span.camera,
+        "start": to_iso(span.start_s),
+        "end": to_iso(span.end_s),
+    }
+
+
+def to_iso(time_s: float) -> str:
+    """Write a UTC time in ISO 8601, with milliseconds."""
     moment = datetime.fromtimestamp(time_s, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -15,26 +16,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from agent.errors import (
-    BrokerUnavailableError,
-    InvalidQuestionError,
-    TooManyQuestionsError,
-)
-from agent.messages import (
-    Answer,
-    Delta,
-    Question,
-    ReplyTo,
-    answer_to_json,
-    delta_to_json,
-    error_answer,
-)
+from agent.errors import BrokerUnavailableError
+from agent.inbox import Command, Inbox
+from agent.messages import Answer, Delta, Question, delta_to_json
 from agent.mqtt_client import Dialer, Link, Message
-from agent.mqtt_properties import response_properties
+from agent.mqtt_properties import payload_properties, response_properties
 from agent.mqtt_settings import MqttSettings
 from agent.outbox import Letter, Outbox
-from agent.questions import QuestionRules, find_reply, parse_question
-from agent.recent_answers import RecentAnswers
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +30,7 @@ _MAX_LETTERS = 256
 _MAX_TRIES = 5  # of one message, each of which ended a connection
 _MAX_BACKOFF_S = 30.0
 _STEADY_S = 10.0  # a connection that lasted this long starts the back-off anew
-_GRACE_S = 10.0  # an answer is tried for this long even at the end of its deadline
+_NEWS_S = 3600.0  # an alert of an hour ago is still worth sending
 _FAREWELL_S = 2.0
 _DELTA_TIMEOUT_S = 1.0  # the final answer waits behind it
 
@@ -56,21 +44,11 @@ class MqttBus:
     """
 
     def __init__(self, settings: MqttSettings, *, cameras: Iterable[str]) -> None:
-        self.counts: Counter[str] = Counter()
         self._settings = settings
-        self._rules = QuestionRules(
-            settings.prefix,
-            frozenset(cameras),
-            settings.max_question_bytes,
-            settings.default_deadline_s,
-        )
-        self._own = f"{settings.prefix}/"
-        self._status_topic = f"{self._own}status"
-        # Bound: max_questions. Policy: refuse. Metric: counts["refused"].
-        self._questions = asyncio.Queue[Question](settings.max_questions)
-        self._recent = RecentAnswers()
+        self._status_topic = f"{settings.prefix}/status"
         self._outbox = Outbox(_MAX_LETTERS)
-        self._camera_states: dict[str, Letter] = {}
+        self._inbox = Inbox(settings, cameras, self._outbox.put)
+        self._retained: dict[str, Letter] = {}
         self._link: Link | None = None
         self._failed: Letter | None = None
         self._failures = 0
@@ -104,6 +82,11 @@ class MqttBus:
         await self._up.wait()
 
     @property
+    def counts(self) -> Counter[str]:
+        """What came, and what became of it."""
+        return self._inbox.counts
+
+    @property
     def is_connected(self) -> bool:
         """Whether the broker has us now."""
         return self._up.is_set()
@@ -116,12 +99,16 @@ class MqttBus:
     async def questions(self) -> AsyncIterator[Question]:
         """Yield questions in the order they came; each is answered with `answer`."""
         while True:
-            yield await self._questions.get()
+            yield await self._inbox.questions.get()
+
+    async def commands(self) -> AsyncIterator[Command]:
+        """Yield what the agent is told to do, in the order it came."""
+        while True:
+            yield await self._inbox.commands.get()
 
     def answer(self, question: Question, answer: Answer) -> None:
         """Send the final answer, now or when the broker is back in time."""
-        self._recent.close(question, answer)
-        self._post(question, answer)
+        self._inbox.close(question, answer)
 
     async def publish_delta(self, question: Question, delta: Delta) -> None:
         """Send the next piece of an answer; lost if the broker is away or slow."""
@@ -136,17 +123,31 @@ class MqttBus:
 
     def publish_camera_status(self, camera: str, state: Mapping[str, object]) -> None:
         """Set the retained state of a camera, now and after every reconnect."""
-        topic = f"{self._settings.prefix}/{camera}/status"
         payload = json.dumps(state, allow_nan=False).encode()
-        letter = Letter(topic, payload, float("inf"), retain=True)
-        self._camera_states[camera] = letter
+        self.retain(f"{self._settings.prefix}/{camera}/status", payload)
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """Publish what the broker keeps, now and after every reconnect.
+
+        An empty payload has the broker, and us, forget what was kept there.
+        """
+        letter = Letter(topic, payload, math.inf, retain=True)
+        if payload:
+            self._retained[topic] = letter
+        else:
+            self._retained.pop(topic, None)
         self._outbox.put(letter)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish something that happened, now or when the broker is back soon."""
+        self._outbox.put(Letter(topic, payload, time.monotonic() + _NEWS_S))
 
     async def _keep_up(self) -> None:
         """Stay connected for ever: full jitter, doubling, up to a cap."""
         will = Message(self._status_topic, b"offline", retained=True)
-        name = f"{self._settings.prefix.replace('/', '-')}-agent"
-        dialer = Dialer(self._settings, name, will=will, keep_session=True)
+        settings = self._settings
+        name = settings.client_id or f"{settings.prefix.replace('/', '-')}-agent"
+        dialer = Dialer(settings, name, will=will, keep_session=True)
         attempt = 0
         while True:
             begun_s = time.monotonic()
@@ -164,10 +165,9 @@ class MqttBus:
 
     async def _serve(self, link: Link) -> None:
         """Read and send over one connection until one of both fails."""
-        prefix = self._settings.prefix
-        await link.subscribe((f"{prefix}/ask", f"{prefix}/+/ask"))
+        await link.subscribe(self._inbox.topics)
         await link.publish(self._status_topic, b"online", retain=True)
-        for letter in self._camera_states.values():
+        for letter in self._retained.values():
             self._outbox.put(letter)
         log.info("connected to %s with MQTT %s", self._settings.url, link.version)
         self._link = link
@@ -187,7 +187,7 @@ class MqttBus:
     async def _read(self, link: Link) -> None:
         try:
             async for message in link.messages():
-                self._receive(message)
+                self._inbox.receive(message)
         except BrokerUnavailableError as exc:
             log.warning("%s", exc)
 
@@ -199,7 +199,11 @@ class MqttBus:
                     letter.topic,
                     letter.payload,
                     retain=letter.retain,
-                    properties=response_properties(letter.correlation),
+                    properties=payload_properties(
+                        letter.payload,
+                        letter.correlation,
+                        letter.expires_s - time.monotonic(),
+                    ),
                 )
             except BrokerUnavailableError as exc:
                 log.warning("%s", exc)
@@ -218,78 +222,9 @@ class MqttBus:
             self.counts["undeliverable"] += 1
             self._outbox.remove(letter)
 
-    def _receive(self, message: Message) -> None:
-        *camera_level, last = message.topic.removeprefix(self._own).split("/")
-        if last != "ask":  # amqtt sends a new client what others subscribed to, too
-            return
-        self.counts["questions"] += 1
-        if message.retained:  # else it would be asked again at every reconnect
-            self.counts["retained"] += 1
-            return
-        camera = camera_level[0] if camera_level else None
-        reply = None
-        if message.response_topic is not None:
-            reply = ReplyTo(message.response_topic, message.correlation)
-        try:
-            question = parse_question(
-                message.payload, self._rules, camera=camera, reply=reply
-            )
-        except InvalidQuestionError as error:
-            self._reject(message, reply, error)
-        else:
-            self._admit(question)
-
-    def _admit(self, question: Question) -> None:
-        if self._recent.is_open(question):
-            self.counts["repeated"] += 1
-        elif (answer := self._recent.find(question)) is not None:
-            self.counts["repeated"] += 1
-            self._post(question, answer)
-        elif self._questions.full():
-            self.counts["refused"] += 1
-            error = TooManyQuestionsError(self._settings.max_questions)
-            refusal = error_answer(question.id, error.code, str(error), question.text)
-            self._post(question, refusal)
-        else:
-            self._recent.open(question)
-            self._questions.put_nowait(question)
-
-    def _reject(
-        self, message: Message, reply: ReplyTo | None, error: InvalidQuestionError
-    ) -> None:
-        self.counts["malformed"] += 1
-        question_id, found = find_reply(message.payload, self._rules, reply)
-        log.warning(
-            "malformed question (%s, %d bytes)", error.code, len(message.payload)
-        )
-        if found is not None:
-            payload = answer_to_json(
-                error_answer(question_id, error.code, error.reason)
-            )
-            expires_s = time.monotonic() + self._settings.default_deadline_s
-            self._outbox.put(
-                Letter(found.topic, payload, expires_s, correlation=found.correlation)
-            )
-
-    def _post(self, question: Question, answer: Answer) -> None:
-        reply = question.reply
-        expires_s = max(question.expires_s, time.monotonic() + _GRACE_S)
-        self._outbox.put(
-            Letter(
-                reply.topic,
-                answer_to_json(answer),
-                expires_s,
-                correlation=reply.correlation,
-            )
-        )
-
     async def _say_farewell(self) -> None:
         """Refuse what is still open, send what waits, and say that we are off."""
-        for question in self._recent.open_questions():
-            refusal = error_answer(
-                question.id, "shutting_down", "the agent is stopping", question.text
-            )
-            self.answer(question, refusal)
+        self._inbox.refuse_all()
         if self._link is None:
             return
         with contextlib.suppress(BrokerUnavailableError, TimeoutError):

@@ -46,6 +46,7 @@ class Message:
     retained: bool
     response_topic: str | None = None
     correlation: bytes | None = None
+    expiry_s: float | None = None
 
 
 class Link:
@@ -113,7 +114,7 @@ class _Client(aiomqtt.Client):
     def _client_connect(self) -> None:
         try:
             if self.tls is not None and self._client._ssl_context is None:
-                self._client.tls_set_context(make_tls_context(self.tls.ca_file))
+                self._client.tls_set_context(make_tls_context(self.tls))
             super()._client_connect()
         finally:
             self._loop.call_soon_threadsafe(self.dialled.set)
@@ -231,6 +232,7 @@ def _to_message(message: aiomqtt.Message) -> Message:
         bool(message.retain),
         getattr(properties, "ResponseTopic", None),
         getattr(properties, "CorrelationData", None),
+        getattr(properties, "MessageExpiryInterval", None),
     )
 
 

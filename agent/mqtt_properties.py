@@ -1,5 +1,7 @@
 """What MQTT 5 carries beside a payload; a link of MQTT 3.1.1 leaves it out."""
 
+import math
+
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -23,15 +25,35 @@ def request_properties(topic: str, correlation: bytes, expiry_s: float) -> Prope
     )
 
 
-def response_properties(correlation: bytes | None) -> Properties:
-    """Build what an answer carries in MQTT 5."""
-    copied = {} if correlation is None else {"CorrelationData": correlation}
+def response_properties(
+    correlation: bytes | None, expiry_s: float = math.inf
+) -> Properties:
+    """Build what an answer carries in MQTT 5.
+
+    Args:
+        correlation: The question's.
+        expiry_s: After which the broker need not deliver it any more.
+    """
+    values: dict[str, str | bytes | int] = {}
+    if correlation is not None:
+        values["CorrelationData"] = correlation
+    if expiry_s < math.inf:
+        values["MessageExpiryInterval"] = max(1, round(expiry_s))
     return _make_properties(
         PacketTypes.PUBLISH,
         ContentType="application/json",
         PayloadFormatIndicator=1,
-        **copied,
+        **values,
     )
+
+
+def payload_properties(
+    payload: bytes, correlation: bytes | None, expiry_s: float
+) -> Properties | None:
+    """Build what a message of ours carries; of a picture, or a word, nothing."""
+    if not payload.startswith(b"{"):
+        return None
+    return response_properties(correlation, expiry_s)
 
 
 def _make_properties(packet_type: int, **values: str | bytes | int) -> Properties:

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import ssl
 
+from agent.mqtt_settings import MqttSettings
+
 
 def open_unix_socket(path: str) -> socket.socket:
     """Connect to a Unix socket."""
@@ -14,13 +16,15 @@ def open_unix_socket(path: str) -> socket.socket:
         return opened
 
 
-def make_tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Build a context that checks the broker by a file, or by the system's.
+def make_tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """Build a context that checks the broker, and shows it our certificate if any.
 
     Raises:
-        OSError: The file can't be read, or holds no certificate.
+        OSError: A file can't be read, or holds no certificate.
     """
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file, password="")
     context.sslsocket_class = _TLSSocket
     return context
 

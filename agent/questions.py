@@ -20,7 +20,8 @@ MAX_TOP_K = 64
 _MAX_LEVELS = 64  # mosquitto hangs up at 200
 _MAX_TIME_S = 253402300799.0  # the end of year 9999, the last that ISO 8601 writes
 _MAX_READ_BYTES = 1 << 20  # where to answer is looked for in payloads up to this size
-_OWN_LEVELS = frozenset({"ask", "status", "set", "state", "alerts", "config"})
+_OWN_LEVELS = frozenset({"ask", "cancel", "status", "set", "state", "alerts", "config"})
+_OWN_LEVELS |= {"picture", "last_answer", "last_alert"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_.~:@-]{1,64}")
 
 
@@ -70,6 +71,11 @@ class _Asked(BaseModel):
         le=MAX_DEADLINE_S,
         description="seconds, above 0, at most 3600",
     )
+    conversation: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.~:@-]{1,64}$",
+        description="1 to 64 letters, digits or _ . ~ : @ -",
+    )
     stream: bool = Field(default=False, description="true or false")
     top_k: int | None = Field(
         default=None, ge=1, le=MAX_TOP_K, description="a whole number from 1 to 64"
@@ -91,6 +97,7 @@ def parse_question(
     *,
     camera: str | None = None,
     reply: ReplyTo | None = None,
+    expiry_s: float | None = None,
 ) -> Question:
     """Read a question: plain text, or a JSON object.
 
@@ -99,6 +106,7 @@ def parse_question(
         rules: What it has to keep to.
         camera: The camera in the topic it was published on, if any.
         reply: Response Topic and Correlation Data of MQTT 5, if any.
+        expiry_s: What is left of its Message Expiry, if any: an earlier deadline.
 
     Raises:
         InvalidQuestionError: It can't be read; the code says why.
@@ -116,8 +124,9 @@ def parse_question(
         cameras=_choose_cameras(asked.cameras, camera, rules.cameras),
         start_s=start_s,
         end_s=end_s,
-        deadline_s=asked.deadline_s or rules.default_deadline_s,
+        deadline_s=_deadline_s(asked, rules, expiry_s),
         top_k=asked.top_k,
+        conversation=asked.conversation,
         stream=asked.stream,
         reply=ReplyTo(
             check_reply_topic(topic, rules), reply.correlation if reply else None
@@ -214,6 +223,11 @@ def _read_text(question: str) -> str:
     if not _is_encodable(text):
         raise InvalidQuestionError("not_text", "the question is not valid Unicode")
     return text
+
+
+def _deadline_s(asked: _Asked, rules: QuestionRules, expiry_s: float | None) -> float:
+    deadline_s = asked.deadline_s or rules.default_deadline_s
+    return deadline_s if expiry_s is None else min(deadline_s, max(expiry_s, 1.0))
 
 
 def _choose_cameras(

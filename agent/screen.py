@@ -1,6 +1,7 @@
 """What a person sees of cameras and answers in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.box import SIMPLE
@@ -88,3 +89,31 @@ def show_size(num_bytes: int) -> str:
         return f"{num_bytes} B"
     power = min((len(str(num_bytes)) - 1) // 3, 4)
     return f"{num_bytes / 1000**power:.1f} {'kMGT'[power - 1]}B"
+
+
+def news_line(path: Sequence[str], body: Any) -> Text:
+    """Show something that an agent published.
+
+    Args:
+        path: The topic's levels behind the prefix.
+        body: What it says: of `status` alone a word, else an object.
+    """
+    now = datetime.now().astimezone().strftime("%H:%M:%S")
+    line = Text(f"{now}  ", "dim")
+    match list(path):
+        case ["status"]:
+            return line.append(f"agent {body}", _COLOURS.get(body, "red"))
+        case [camera, "status"]:
+            state = str(body["state"])
+            line.append(f"{camera} ", "bold").append(state, _COLOURS.get(state, "red"))
+            last = body.get("last_chunk")
+            return line.append(
+                f", {body['chunks']:,} chunks, last {last}" if last else ""
+            )
+        case [camera, "last_answer"]:
+            line.append(f"{camera} ", "bold").append(f"{body['question']} ")
+            return line.append(body["state"], "green" if body["status"] == "ok" else "")
+        case [camera, *_]:
+            line.append(f"{camera} ", "bold")
+            return line.append(f"ALERT {body.get('name')}: {body.get('state')}", "red")
+    return line

@@ -5,10 +5,13 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
+from agent.messages import to_iso
+from agent.news import News
 from agent.picture import picture_of
 from agent.prefill_queue import Prefilled, PrefillQueue
 from ingest.frame import FrameChunk
 from ingest.source import CameraSource
+from memory.kv import ChunkId
 from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,8 @@ class Watcher:
         store: The memory.
         context_chunks: Chunks before this one that a chunk sees, as H-KV.
         picture_side: Longer side of the picture that is kept of a chunk; 0: none is.
+        news: Who is told of each chunk that is remembered.
+        picture: The newest chunk's, a JPEG; None before the first.
     """
 
     source: CameraSource
@@ -56,6 +61,8 @@ class Watcher:
     store: MemoryStore
     context_chunks: int
     picture_side: int = 0
+    news: News = field(default_factory=News)
+    picture: bytes | None = None
     counts: WatchCounts = field(default_factory=WatchCounts)
     _room: asyncio.Semaphore = field(init=False)
     _in_hand: asyncio.Queue[_InHand | None] = field(init=False)
@@ -125,6 +132,8 @@ class Watcher:
         counts.spooled += stored.is_spooled
         counts.prefill_ms = prefilled.prefill_ms
         counts.last_chunk = id.name
+        self.picture = picture
+        self.news.tell("chunk", _told(id))
         logger.info(
             "remembered %s/%s",
             id.camera,
@@ -139,3 +148,9 @@ class Watcher:
                 "prefill_ms": round(counts.prefill_ms, 1),
             },
         )
+
+
+def _told(id: ChunkId) -> dict[str, str]:
+    """Give what is told of a chunk, ready for JSON."""
+    start, end = to_iso(id.start_ms / 1000), to_iso(id.end_ms / 1000)
+    return {"camera": id.camera, "chunk": id.name, "start": start, "end": end}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from agent.app import NUM_ANSWERERS
+from agent.desk import MAX_AT_ONCE
 from agent.screen import show_size
 from benchmarks.budget_costs import (
     CHUNK_S,
@@ -148,7 +148,7 @@ TABLES: Mapping[str, Table] = {
     "device": Table(
         (
             *("bytes per token", "chunk, tokens", "H-KV", "L-KV", "resident H-KV"),
-            *("a camera", "a question", f"{NUM_ANSWERERS} questions"),
+            *("a camera", "a question", f"{MAX_AT_ONCE} questions"),
         ),
         _device,
     ),

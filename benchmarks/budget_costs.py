@@ -11,9 +11,9 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from agent.answerer import MAX_QUESTION_TOKENS
-from agent.app import NUM_ANSWERERS
 from agent.config_sections import MemoryConfig, ModelConfig
 from agent.config_servers import ArchiveConfig
+from agent.desk import MAX_AT_ONCE
 from agent.model_list import watching_of
 from memory.codec import kv_bytes
 from memory.compression.bilevel import LevelSettings
@@ -110,7 +110,7 @@ class Costs:
 
     def answering_bytes(self, context_tokens: int = MEMORY.context_tokens) -> int:
         """Give what the most questions that are decoded together take."""
-        return NUM_COPIES * NUM_ANSWERERS * self.cache_bytes(context_tokens)
+        return NUM_COPIES * MAX_AT_ONCE * self.cache_bytes(context_tokens)
 
     def watching_bytes(self) -> int:
         """Give what a camera takes beside H-KV: its newest L-KV, and a prefill's KV.

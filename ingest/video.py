@@ -4,6 +4,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
@@ -13,11 +14,15 @@ import av.error
 import av.stream
 import av.video
 
+from ingest.clock import utc_now
 from ingest.decoder import Decoder, VideoPacket
 from ingest.errors import CameraLostError, CameraOpenError, NoVideoError
 from ingest.settings import CameraSettings
 
 _PRFT = struct.Struct("<qi")  # producer reference time: UTC in microseconds, flags
+_NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
+_US = Fraction(1, 1_000_000)
+_LEAST_APART_US = 1000  # two packets, so that a film's coarser times differ as well
 _NOT_AN_ANSWER = 0.9  # of the time-out: FFmpeg calls silence "invalid data"
 
 
@@ -47,6 +52,7 @@ class Video:
             raise
         self._decoder = Decoder(self.stream, is_enough)
         self._origin_s: float | None = None
+        self._opened_s, self._arrival_us = utc_now(), -_LEAST_APART_US
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +103,8 @@ class Video:
             for packet in self._container.demux(self.stream):
                 if self._is_live:
                     self._note_time(packet)
+                if self._is_live and self._has_no_times and packet.size:
+                    self._stamp_by_arrival(packet)
                 frames: list[av.VideoFrame] = []
                 if self._decoder.skips(packet):
                     skipped()
@@ -117,6 +125,17 @@ class Video:
         wall_us, _flags = _PRFT.unpack(bytes(packet.get_sidedata("prft"))[: _PRFT.size])
         if packet.time_base is not None:
             self._origin_s = wall_us / 1e6 - float(packet.pts * packet.time_base)
+
+    @property
+    def _has_no_times(self) -> bool:
+        """Whether the format has no pts: FFmpeg makes them up, at 25 a second."""
+        return bool(self._container.format.flags & _NO_TIMESTAMPS)
+
+    def _stamp_by_arrival(self, packet: VideoPacket) -> None:
+        arrival_us = round((utc_now() - self._opened_s) / _US)
+        self._arrival_us = max(arrival_us, self._arrival_us + _LEAST_APART_US)
+        packet.pts = packet.dts = self._arrival_us
+        packet.time_base, packet.duration = _US, 0
 
     def _find_video(self) -> av.video.VideoStream:
         for stream in self._container.streams.video:

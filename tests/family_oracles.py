@@ -41,10 +41,18 @@ Inputs = dict[str, Any]
 
 
 def stock_inputs(
-    model_type: str, tokenizer: Any, chunks: Sequence[Any], system: str, question: str
+    model_type: str,
+    tokenizer: Any,
+    chunks: Sequence[Any],
+    system: str,
+    questions: Sequence[str],
 ) -> Inputs:
-    """The whole stream and the question as one call of the stock class takes them."""
+    """The whole stream and the question as one call of the stock class takes them.
+
+    Of several questions each one but the last is answered by the next of the list.
+    """
     texts, inputs = _ORACLES[model_type](chunks)
+    question, *later = questions
     asked: Any = [{"type": "video"}, {"type": "text", "text": question}]
     told: Any = [{"type": "text", "text": system}]
     marker, after, template = "<video>\n", "\n", None
@@ -59,6 +67,11 @@ def stock_inputs(
         {"role": "system", "content": told},
         {"role": "user", "content": asked},
     ]
+    for number, said in enumerate(later):
+        role = "user" if number % 2 else "assistant"
+        is_plain = model_type.startswith("qwen")
+        content: Any = said if is_plain else [{"type": "text", "text": said}]
+        messages.append({"role": role, "content": content})
     text = tokenizer.apply_chat_template(
         messages, chat_template=template, tokenize=False, add_generation_prompt=True
     )

@@ -14,6 +14,9 @@ from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import GREEDY, Sampling, choose_by
 from memory.rehydration import MixedCache
 
+Turn = tuple[str, str]
+"""A question and its answer."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
@@ -25,6 +28,7 @@ class Reader:
         max_new_tokens: Most tokens of the answer.
         is_cancelled: Asked before every token; decoding ends when it says so.
         sampling: How each token is chosen.
+        earlier: Questions before it and their answers, oldest first.
     """
 
     cache: MixedCache
@@ -32,6 +36,7 @@ class Reader:
     max_new_tokens: int
     is_cancelled: Callable[[], bool] = lambda: False
     sampling: Sampling = GREEDY
+    earlier: Sequence[Turn] = ()
 
 
 def decode(model: VisionLanguageModel, reader: Reader) -> Iterator[int]:
@@ -53,7 +58,7 @@ def decode_together(
         once for each reader None, when it has said all.
     """
     choices = [choose_by(reader.sampling, model.device) for reader in readers]
-    ids = [question_ids(model, reader.question) for reader in readers]
+    ids = [question_ids(model, reader.question, reader.earlier) for reader in readers]
     most = max(reader.max_new_tokens for reader in readers)
     batch = Batch.of([r.cache for r in readers], room=max(map(len, ids)) + most)
     going = dict(enumerate(readers))
@@ -76,16 +81,30 @@ def decode_together(
         yield number, None
 
 
-def question_ids(model: VisionLanguageModel, question: str) -> torch.Tensor:
-    """Give the ids of a question with the template around it, (S,)."""
-    prompt = model.prompt
-    text = model.plain(question)
-    return model.tokenize(f"{prompt.between}{text}{prompt.after}")
+def question_ids(
+    model: VisionLanguageModel, question: str, earlier: Sequence[Turn] = ()
+) -> torch.Tensor:
+    """Give the ids of a question with the template around it, (S,).
+
+    Earlier questions and answers stand before it as the template has turns.
+    """
+    prompt, plain = model.prompt, model.plain
+    turns = [
+        f"{plain(asked)}{prompt.answered}{plain(said)}{prompt.again}"
+        for asked, said in earlier
+    ]
+    text = "".join([prompt.between, *turns, plain(question), prompt.after])
+    return model.tokenize(text)
 
 
-def decode_room(model: VisionLanguageModel, question: str, max_new_tokens: int) -> int:
+def decode_room(
+    model: VisionLanguageModel,
+    question: str,
+    max_new_tokens: int,
+    earlier: Sequence[Turn] = (),
+) -> int:
     """Give the tokens of room that `decode` needs behind what it reads."""
-    return len(question_ids(model, question)) + max_new_tokens
+    return len(question_ids(model, question, earlier)) + max_new_tokens
 
 
 def text_of(model: VisionLanguageModel, ids: Sequence[int]) -> str:

@@ -1,81 +1,23 @@
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from servers import RedisServer
-from tiny_model import START_S, make_chunks
+from asking import LIMITS, NoGaps, question
+from tiny_model import START_S
 
 from agent.answerer import Answerer
-from agent.decode_queue import DecodeQueue
-from agent.messages import Question, ReplyTo
 from agent.progress import Progress
 from agent.vlm.generation import decode_together
-from agent.vlm.model import VisionLanguageModel
-from agent.worker import ModelThread, Priority
+from agent.worker import Priority
 from ingest.status import Gap, GapReason
 from memory import gaps as memory_gaps
-from memory.compression.bilevel import BiLevel, LevelSettings
 from memory.errors import ArchiveUnavailableError
-from memory.index import ChunkIndex
 from memory.kv import ChunkId
-from memory.recall import RecallLimits
 from memory.redis_archive import RedisArchive
-from memory.resident import ResidentMemory
-from memory.spool import Spool
-from memory.store import MemoryStore
-
-LIMITS = RecallLimits(top_k=2, newest=1, context_tokens=4096)
-
-
-class NoGaps:
-    """A camera that nobody reads: the answerer asks it for gaps only."""
-
-    gaps: tuple[Gap, ...] = ()
-
-
-def question(text: str = "where did #47 come from ?", **fields: object) -> Question:
-    asked = Question("q", text, (), None, None, 30.0, None, False, ReplyTo("t"))
-    return replace(asked, **fields, asked_s=time.monotonic())
-
-
-@pytest.fixture
-async def answerer(
-    model: VisionLanguageModel,
-    start_redis: Callable[..., RedisServer],
-    prefix: str,
-    tmp_path: Path,
-) -> AsyncIterator[Answerer]:
-    """An answerer that remembers six chunks, three of them resident."""
-    server = await asyncio.to_thread(start_redis)
-    levels = BiLevel(
-        LevelSettings("novelty", 16), LevelSettings("value_norm", 2), model.heads, 8
-    )
-    archive = RedisArchive(
-        server.url, model=model.fingerprint, prefix=prefix, timeout_s=1
-    )
-    async with archive, ModelThread() as thread:
-        sink = model.prefill_sink()
-        store = MemoryStore(
-            archive,
-            await asyncio.to_thread(Spool, tmp_path, 1 << 20),
-            ResidentMemory(budget_tokens=18, newest=1),
-            ChunkIndex(1 << 24),
-            levels,
-            model.fingerprint,
-            model.device,
-        )
-        for chunk in make_chunks((8,) * 6):
-            id = ChunkId("door", int(chunk.start_s * 1e3), int(chunk.end_s * 1e3))
-            whole = await asyncio.to_thread(model.prefill, chunk, [sink])
-            await store.remember(levels.compress_chunk(id, whole))
-        decoding = DecodeQueue(thread, model, sink, 4)
-        yield Answerer(decoding, store, LIMITS, {"door": NoGaps()})
 
 
 async def test_an_answer_names_its_chunks_and_what_was_watched(

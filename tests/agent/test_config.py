@@ -1,4 +1,5 @@
 from dataclasses import MISSING, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def test_default_yaml_holds_every_setting_with_its_default() -> None:
         if field.name not in ("name", "address", "recording")
     }
     usual = {key: camera[key] for key in camera if key != "address"}
-    assert usual == defaults | {"least_change": 0.0, "record": None}
+    ours = {"least_change": 0.0, "record": None, "time_zone": None}
+    assert usual == defaults | ours
     assert set(camera) == set(CameraConfig.model_fields)
 
 
@@ -137,7 +139,7 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("  roof: {}", 4, "cameras.roof.address", ["missing", "a text"]),
         ("  roof: {address: 'simulated:sed=1'}", 4, "cameras.roof.address", ["sed"]),
         ("  answers: {address: x}", 1, "cameras", ["answers"]),
-        ("date_dir: x", 4, "date_dir", ["did you mean data_dir?", "cameras, model"]),
+        ("date_dir: x", 4, "date_dir", ["did you mean data_dir?", "data_dir, cameras"]),
         ("model: {device: gpu}", 4, "model.device", ["'gpu'", "auto, cpu, cuda"]),
         ("model: {weights: int4}", 4, "model.weights", ["'int4'", "full, int8, nf4"]),
         ("model: 7", 4, "model", ["7", "a section with name"]),
@@ -161,6 +163,9 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("mqtt: {url: 'mqtt://u:hush@h'}", 4, "mqtt.url", ["login", "password"]),
         ("mqtt: {version: 4}", 4, "mqtt.version", ["4", "auto, 5, 3.1.1"]),
         ("mqtt: {ca_file: /no/such}", 4, "mqtt.ca_file", ["/no/such", "exists"]),
+        ("mqtt: {key_file: /no/such}", 4, "mqtt.key_file", ["/no/such", "exists"]),
+        ("time_zone: Mars/Base", 4, "time_zone", ["Mars/Base", "Europe/Berlin"]),
+        ("time_zone: ../x", 4, "time_zone", ["../x", "Europe/Berlin"]),
         ("mqtt: {password: 9}", 4, "mqtt.password", ["not shown", "a text or null"]),
         ("log: {level: loud}", 4, "log.level", ["'loud'", "debug, info"]),
         ("log:\n  level: info\n  level: info", 6, "log.level", ["twice"]),
@@ -240,3 +245,11 @@ def test_no_secret_is_in_any_message(load: Any) -> None:
     assert "hush" not in str(caught.value)
     assert "${SECRET}" in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_each_camera_has_its_time_zone_or_that_of_all(load: Any) -> None:
+    text = CAMERA + "    time_zone: Asia/Tokyo\n  gate: {address: 'simulated:'}\n"
+    zones = load(text + "time_zone: Europe/Berlin\n").time_zones()
+    assert [str(zone) for zone in zones.values()] == ["Asia/Tokyo", "Europe/Berlin"]
+    machines = load(text).time_zones()["gate"]
+    assert machines.utcoffset(datetime(2026, 1, 1)) is not None  # noqa: DTZ001 - a zone's question

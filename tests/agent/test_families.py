@@ -59,7 +59,7 @@ def test_streamed_and_rehydrated_equals_one_stock_call(
     model: VisionLanguageModel,
 ) -> None:
     chunks = make_pairs(lengths_of(model))
-    inputs = stock_inputs(model.name, model.tokenizer, chunks, SYSTEM, QUESTION)
+    inputs = stock_inputs(model.name, model.tokenizer, chunks, SYSTEM, [QUESTION])
     with torch.inference_mode():
         stock = model.module(**inputs).logits[0, -1].float()
         tokens = model.module.generate(
@@ -82,6 +82,23 @@ def test_streamed_and_rehydrated_equals_one_stock_call(
     theirs = tokens[0, inputs["input_ids"].shape[1] :].tolist()
     assert ours == [token for token in theirs if token not in model.prompt.stop_ids]
     assert ours
+
+
+def test_a_follow_up_equals_one_stock_call_of_the_whole_conversation(
+    model: VisionLanguageModel,
+) -> None:
+    chunks = make_pairs(lengths_of(model))
+    talk = [QUESTION, "A man.", "When?"]
+    inputs = stock_inputs(model.name, model.tokenizer, chunks, SYSTEM, talk)
+    with torch.inference_mode():
+        stock = model.module(**inputs).logits[0, -1].float()
+    if hasattr(model.module.model, "rope_deltas"):
+        model.module.model.rope_deltas = None
+    earlier = [(QUESTION, "A man.")]
+    room = decode_room(model, "When?", NEW_TOKENS, earlier)
+    cache = compose(stream(model, chunks), model.rotary, room=room)
+    logits = model.extend(cache, question_ids(model, "When?", earlier))
+    torch.testing.assert_close(logits, stock, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(24, 40), (90, 31), (32, 32), (28, 28), (480, 640)])

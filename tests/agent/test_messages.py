@@ -68,6 +68,7 @@ def test_answer_on_the_wire_has_the_shape_of_the_protocol() -> None:
                 }
             ],
         },
+        "understood": None,
         "timings_ms": {"total": 12.346},
         "tokens": {"context": 7},
         "model": "builtin",

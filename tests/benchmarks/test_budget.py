@@ -10,8 +10,8 @@ from tiny_families import make_family_model, make_tokenizer, save
 from torch import nn
 
 from agent.answerer import MAX_QUESTION_TOKENS
-from agent.app import NUM_ANSWERERS
 from agent.config_sections import ModelConfig
+from agent.desk import MAX_AT_ONCE
 from agent.vlm.batch import Batch
 from agent.vlm.catalogue import KNOWN
 from agent.vlm.loading import ModelSettings, load_model
@@ -160,10 +160,10 @@ def test_a_question_takes_the_bytes_of_its_composed_caches(
     costs, context = costs_of("builtin"), 512
     said = MAX_QUESTION_TOKENS + ModelConfig().max_new_tokens
     run = make_kv(costs, context)
-    caches = [compose([run], builtin.rotary, room=said) for _ in range(NUM_ANSWERERS)]
+    caches = [compose([run], builtin.rotary, room=said) for _ in range(MAX_AT_ONCE)]
     batch = Batch.of(caches, room=said)
     composed = sum(cache.keys.nbytes + cache.values.nbytes for cache in caches)
-    assert costs.cache_bytes(context) * NUM_ANSWERERS == composed
+    assert costs.cache_bytes(context) * MAX_AT_ONCE == composed
     beside = batch.keys.nbytes + batch.values.nbytes
     assert costs.answering_bytes(context) == composed + beside
 
