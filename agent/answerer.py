@@ -14,6 +14,7 @@ import torch
 from agent.coverage import MAX_GAPS, coverage_of
 from agent.decode_queue import DecodeQueue, Job
 from agent.errors import AnswerTimeoutError, InvalidQuestionError
+from agent.links import NO_LINKS, Links
 from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
 from agent.progress import Progress
 from agent.stopwatch import Stopwatch
@@ -48,6 +49,7 @@ class Answerer:
         sources: The cameras, for the reasons of gaps.
         gaps: When they were not watched, as far back as that is known.
         recordings: The folders of films of those that are recorded.
+        links: Where pictures and films of chunks can be had.
     """
 
     decoding: DecodeQueue
@@ -56,6 +58,7 @@ class Answerer:
     sources: Mapping[str, CameraSource]
     gaps: GapLog = field(default_factory=GapLog)
     recordings: Mapping[str, Path] = field(default_factory=dict)
+    links: Links = NO_LINKS
 
     @property
     def model(self) -> VisionLanguageModel:
@@ -179,17 +182,21 @@ class Answerer:
     def _evidence(self, readings: Sequence[Reading]) -> tuple[Evidence, ...]:
         """Give the chunks that relevance chose, the most relevant first."""
         chosen = [reading for reading in readings if reading.is_evidence]
-        return tuple(
-            Evidence(
-                r.chunk.camera,
-                r.chunk.name,
-                r.chunk.start_ms / 1000,
-                r.chunk.end_ms / 1000,
-                r.score,
-                "low" if r.level is Level.LOW else "high",
-                self._film(r.chunk),
-            )
-            for r in sorted(chosen, key=lambda r: r.score, reverse=True)
+        best_first = sorted(chosen, key=lambda r: r.score, reverse=True)
+        return tuple(self._evidence_of(reading) for reading in best_first)
+
+    def _evidence_of(self, reading: Reading) -> Evidence:
+        chunk, film = reading.chunk, self._film(reading.chunk)
+        return Evidence(
+            chunk.camera,
+            chunk.name,
+            chunk.start_ms / 1000,
+            chunk.end_ms / 1000,
+            reading.score,
+            "low" if reading.level is Level.LOW else "high",
+            film,
+            self.links.picture(chunk),
+            self.links.film(chunk) if film else None,
         )
 
     def _film(self, chunk: ChunkId) -> str | None:

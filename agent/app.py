@@ -101,6 +101,7 @@ def _reporter_of(agent: Agent) -> Reporter:
         agent.news,
         config.data_dir / ANNOUNCED,
         is_announced=config.mqtt.home_assistant,
+        page=config.http.links_base(),
     )
 
 

@@ -18,6 +18,7 @@ from agent.broker import EmbeddedBroker
 from agent.config import Config
 from agent.decode_queue import DecodeQueue
 from agent.desk import Desk
+from agent.links import Links
 from agent.model_settings import model_settings
 from agent.mqtt import MqttBus
 from agent.news import News
@@ -210,7 +211,8 @@ def _answerer_of(
         for name, source in sources.items()
         if source.settings.recording
     }
-    return Answerer(decoding, store, limits, sources, gaps, recordings)
+    links = Links(config.http.links_base(), memory.picture_side > 0)
+    return Answerer(decoding, store, limits, sources, gaps, recordings, links)
 
 
 def _watchers_of(

@@ -54,6 +54,11 @@ class HttpConfig(Section):
     port: int = Field(
         default=8080, ge=0, le=65535, description="where to listen, 0 for a free one"
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="what links in answers begin with; null: where it listens",
+    )
     tokens: list[TokenConfig] = Field(
         default=[], max_length=256, description="who may do what"
     )
@@ -82,6 +87,15 @@ class HttpConfig(Section):
             if info.data.get("enabled", True):
                 raise ValueError(f"found none for host {host}, allowed: {allowed}")
         return tokens
+
+    def links_base(self) -> str | None:
+        """Give what links in answers begin with; None if there can be none."""
+        if not self.enabled:
+            return None
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}" if self.port else None
 
     def settings(self) -> HttpSettings | None:
         """Build what the server listens by; None if there is to be none."""

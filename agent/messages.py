@@ -98,7 +98,8 @@ class Question:
 class Evidence:
     """A chunk that the answer was read from; a higher score mattered more.
 
-    `film` is the file that shows it, if the camera was recorded.
+    `film` is the file that shows it, if the camera was recorded. `picture` and `film_url`
+    are where both can be had by HTTP, None for nowhere.
     """
 
     camera: str
@@ -108,6 +109,8 @@ class Evidence:
     score: float
     level: Literal["high", "low"]
     film: str | None = None
+    picture: str | None = None
+    film_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,8 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
                 "score": round(found.score, 6),
                 "level": found.level,
                 "film": found.film,
+                "picture": found.picture,
+                "film_url": found.film_url,
             }
             for found in answer.evidence
         ],

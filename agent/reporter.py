@@ -39,6 +39,7 @@ class Reporter:
         news: Where it hears of answers, and tells of states.
         announced: The file that has the cameras that were announced to Home Assistant.
         is_announced: Whether they are to be.
+        page: The console, for people; None: there is none.
     """
 
     bus: MqttBus
@@ -48,6 +49,7 @@ class Reporter:
     news: News
     announced: Path
     is_announced: bool = True
+    page: str | None = None
 
     async def report_states(self) -> None:
         """Publish each camera's state whenever it has changed."""
@@ -79,7 +81,7 @@ class Reporter:
     def announce(self) -> None:
         """Tell Home Assistant of every camera; again whenever it has come up."""
         for name in self.watchers if self.is_announced else ():
-            message = discovery_message(self.prefix, name, _VERSION)
+            message = discovery_message(self.prefix, name, _VERSION, self.page)
             self.bus.retain(discovery_topic(self.prefix, name), _json(message))
 
     async def take_back(self) -> None:

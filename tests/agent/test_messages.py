@@ -55,6 +55,8 @@ def test_answer_on_the_wire_has_the_shape_of_the_protocol() -> None:
                 "score": 0.5,
                 "level": "low",
                 "film": "films/1-2.mp4",
+                "picture": None,
+                "film_url": None,
             }
         ],
         "coverage": {

@@ -1,0 +1,34 @@
+"""Where the picture and the film of a chunk can be had."""
+
+from dataclasses import dataclass
+
+from memory.kv import ChunkId
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Gives addresses of what an answer rests on.
+
+    Attributes:
+        base: What they begin with, without a slash at its end; None: there are none.
+        has_pictures: Whether a picture is kept of each chunk.
+    """
+
+    base: str | None
+    has_pictures: bool = True
+
+    def picture(self, chunk: ChunkId) -> str | None:
+        """Give where a chunk's picture is; there is none once its L-KV is retired."""
+        return self._of(chunk, "picture") if self.has_pictures else None
+
+    def film(self, chunk: ChunkId) -> str | None:
+        """Give where the film is that shows a chunk, if it was recorded."""
+        return self._of(chunk, "film")
+
+    def _of(self, chunk: ChunkId, what: str) -> str | None:
+        if self.base is None:
+            return None
+        return f"{self.base}/api/evidence/{chunk.camera}/{chunk.name}/{what}"
+
+
+NO_LINKS = Links(None)
