@@ -16,6 +16,7 @@ def report_camera(watcher: Watcher, model: VisionLanguageModel) -> dict[str, obj
         "error": status.error,
         "reconnects": status.reconnects,
         "dropped": status.dropped_chunks,
+        "when_behind": watcher.source.settings.hand_off.value,
         "chunks": counts.chunks,
         "last_chunk": counts.last_chunk,
         "tokens_in": counts.tokens_in,

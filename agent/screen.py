@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.messages import Delta
 
-_COLOURS = {"online": "green", "starting": "yellow", "ended": "cyan"}
+_COLOURS = {"online": "green", "starting": "yellow", "paused": "cyan", "ended": "cyan"}
 _NO_MOMENT = "-"
 
 
