@@ -31,6 +31,7 @@ from agent.errors import AgentError
 from agent.live_commands import app as live_commands
 from agent.live_commands import watches as watch_commands
 from agent.logs import set_up_logging
+from agent.mcp_commands import app as mcp_commands
 from agent.model_commands import app as model_commands
 from agent.mqtt_settings import MqttSettings
 from agent.screen import answer_panel, camera_table, show_delta
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(archive_commands, name="archive")
 app.add_typer(model_commands)  # without a name: commands like any other
 app.add_typer(live_commands)
+app.add_typer(mcp_commands)
 app.add_typer(watch_commands, name="watch")
 Streamed = Annotated[
     bool | None,

@@ -81,6 +81,9 @@ def _find(schema: _Schema, path: KeyPath) -> _Schema:
     found: _Schema = schema
     for step in path:
         found = _resolve(found, schema)
+        if "items" in found:
+            found = found["items"]
+            continue
         any_key = list(found.get("patternProperties", {}).values())
         any_key += [found.get("additionalProperties")]
         below = found.get("properties", {}).get(step) or any_key[0]

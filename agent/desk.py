@@ -119,7 +119,8 @@ class Desk:
             if self._cancelled.get(question.id, -1.0) >= question.asked_s:
                 return _cancelled(question)
             turns = self._conversations.turns(question.conversation)
-            asked = replace(self.understand(question), earlier=turns)
+            earlier = question.earlier or turns
+            asked = replace(self.understand(question), earlier=earlier)
             answer = await self._answerer.answer(asked, progress)
         if answer.status != "error":
             self._conversations.add(question.conversation, question.text, answer.answer)

@@ -1,5 +1,6 @@
 """The console's page and files."""
 
+import mimetypes
 from pathlib import Path
 
 from starlette.requests import Request
@@ -24,7 +25,10 @@ async def page(_request: Request) -> Response:
     return FileResponse(FOLDER / "index.html", headers=_HEADERS)
 
 
-ROUTES = (
-    Route("/", page, methods=["GET"]),
-    Mount("/console", _Files(directory=FOLDER, check_dir=False)),
-)
+def routes() -> tuple[Route | Mount, ...]:
+    """Give the routes, none without a console; reads the file system."""
+    if not FOLDER.is_dir():
+        return ()
+    mimetypes.init()  # here: it reads files
+    files = Mount("/console", _Files(directory=FOLDER))
+    return Route("/", page, methods=["GET"]), files

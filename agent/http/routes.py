@@ -2,8 +2,8 @@
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from agent.http import (
     asking,
@@ -14,6 +14,8 @@ from agent.http import (
     evidence,
     health,
     login,
+    openapi,
+    standing,
     timeline,
 )
 from agent.http.access import Access
@@ -38,18 +40,17 @@ ROUTES: tuple[Route, ...] = (
     *evidence.ROUTES,
     *asking.ROUTES,
     *events.ROUTES,
+    *standing.ROUTES,
     *chat.ROUTES,
+    *openapi.ROUTES,
 )
 
 
-def build_app(house: House, settings: HttpSettings) -> Starlette:
+def build_app(house: House, settings: HttpSettings) -> ASGIApp:
     """Build what the server serves; reads the file system."""
     access = Access(settings.tokens)
     app = Starlette(
-        routes=[*ROUTES, *console_files.ROUTES],
-        middleware=[
-            Middleware(Guard, access=access, rates=Rates(settings.requests_per_minute))
-        ],
+        routes=[*ROUTES, *console_files.routes()],
         exception_handlers={
             ApiError: say_api_error,
             HTTPException: say_http_error,
@@ -58,4 +59,4 @@ def build_app(house: House, settings: HttpSettings) -> Starlette:
         },
     )
     app.state.house, app.state.access = house, access
-    return app
+    return Guard(app, access, Rates(settings.requests_per_minute))

@@ -16,6 +16,7 @@ from agent.http.requests import camera_of, house_of, time_of
 from agent.http.standing import alerts_of
 from agent.messages import Coverage, Gap, to_iso
 from ingest.clock import utc_now
+from ingest.status import CameraState
 from memory.errors import ArchiveUnavailableError
 from memory.kv import ChunkId
 
@@ -63,10 +64,10 @@ def _most(request: Request) -> int:
 
 
 def _began(house: House, camera: str, end_s: float) -> float:
-    """Give when the first that is known of a camera began; a day ago at the latest."""
+    """Give when the first that is known of a camera began, or a day ago."""
     starts = [span.start_ms for span in house.store.watched(camera).spans[:1]]
     starts += [gap.start_ms for gap in house.gaps.within(camera)[:1]]
-    return min([end_s - 86_400, *(start / 1000 for start in starts)])
+    return min((start / 1000 for start in starts), default=end_s - 86_400)
 
 
 def _coverage(
@@ -83,10 +84,13 @@ def _coverage(
         Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
         for gap in house.watchers[camera].source.gaps[-_NEWEST_GAPS:]
     ]
-    window = start_s, min(end_s, utc_now())  # the future is no gap
-    if window[0] >= window[1]:
-        return Coverage(), True
-    told = coverage_of(camera, seen.spans, window, gaps, most=_MAX_SPANS)
+    end_s = min(end_s, utc_now())  # the future is no gap
+    source = house.watchers[camera].source
+    if seen.spans and source.status.state is CameraState.ONLINE:
+        end_s = min(end_s, seen.spans[-1].end_ms / 1000)  # nor the chunk that comes
+    if start_s >= end_s:
+        return Coverage(), seen.is_whole
+    told = coverage_of(camera, seen.spans, (start_s, end_s), gaps, most=_MAX_SPANS)
     return told, seen.is_whole
 
 

@@ -164,6 +164,12 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
         ("mqtt: {version: 4}", 4, "mqtt.version", ["4", "auto, 5, 3.1.1"]),
         ("mqtt: {ca_file: /no/such}", 4, "mqtt.ca_file", ["/no/such", "exists"]),
         ("mqtt: {key_file: /no/such}", 4, "mqtt.key_file", ["/no/such", "exists"]),
+        (
+            "http:\n  tokens:\n  - {name: a, token: 0123456789abcdef0, asks: 1}",
+            6,
+            "http.tokens.0.asks",
+            ["did you mean ask?", "watch, pause"],
+        ),
         ("time_zone: Mars/Base", 4, "time_zone", ["Mars/Base", "Europe/Berlin"]),
         ("time_zone: ../x", 4, "time_zone", ["../x", "Europe/Berlin"]),
         ("mqtt: {password: 9}", 4, "mqtt.password", ["not shown", "a text or null"]),

@@ -158,6 +158,13 @@ async def test_a_conversation_is_seen_by_what_comes_after(slow: Slow, ask: Calla
     assert earlier == [(), (("who came?", "said 1"),), (), ()]
 
 
+async def test_who_says_what_was_said_before_is_believed(slow: Slow, ask: Callable):
+    slow.let.set()
+    await ask("who came?", conversation="c")
+    await ask("why?", conversation="c", earlier=(("who left?", "a man"),))
+    assert slow.asked[-1].earlier == (("who left?", "a man"),)
+
+
 async def test_what_is_asked_and_answered_is_told(
     slow: Slow, desk: Desk, ask: Callable
 ):

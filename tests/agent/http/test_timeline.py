@@ -43,6 +43,14 @@ async def test_the_detail_of_a_chunk_is_told(serve: Callable, house: House):
     assert [c["level"] for c in found["chunks"]] == ["low", "summary", "high"]
 
 
+async def test_the_chunk_that_comes_is_no_gap(serve: Callable, house: House):
+    house.watchers["door"].source._record.note_frame(START_S + 13)
+    async with serve() as client:
+        found = (await client.get("/api/timeline", params={"camera": "door"})).json()
+    assert found["watched"][-1]["end"] == to_iso(START_S + 12)
+    assert found["gaps"] == []
+
+
 async def test_too_many_chunks_are_left_out(serve: Callable):
     async with serve() as client:
         found = (
