@@ -43,6 +43,8 @@ _FORMS: Final = {
 }
 _FORM: Final = re.compile("|".join(f"(?P<{k}>{form})" for k, form in _FORMS.items()))
 _SPOILT: Final = re.compile("(?:[nbautfs@]|H&)$")  # by what stands before: "than", "at"
+_SPOILT_WHERE: Final = re.compile("(?:[nbaus@]|H&)$")  # "from", "to" are of a place
+_WHERE: Final = re.compile(r"\bwhere\b", re.IGNORECASE)
 _DOUBTS: Final = re.compile("[!DdPWGLBMCs]")  # in what no form took up
 
 
@@ -72,7 +74,8 @@ def find_time_phrase(text: str, now_s: float, zone: tzinfo) -> TimePhrase | None
     tokens = list(read_tokens(text))
     letters = "".join(token.kind for token in tokens)
     forms = list(_FORM.finditer(letters))
-    if not _is_clear(letters, forms):
+    spoilt = _SPOILT_WHERE if _WHERE.search(text) else _SPOILT
+    if not _is_clear(letters, forms, spoilt):
         return None
     forms.sort(key=lambda form: form.lastgroup == "setting")
     said, *settings = [tokens[form.start() : form.end()] for form in forms]
@@ -88,13 +91,15 @@ def find_time_phrase(text: str, now_s: float, zone: tzinfo) -> TimePhrase | None
     return TimePhrase(start_s, end_s, _words(text, tokens, forms))
 
 
-def _is_clear(letters: str, forms: Sequence[re.Match[str]]) -> bool:
+def _is_clear(
+    letters: str, forms: Sequence[re.Match[str]], spoilt: re.Pattern[str]
+) -> bool:
     """Tell whether the forms are one window, and no other time is spoken of."""
     if not 1 <= len(forms) <= 2:
         return False
     rest = letters
     for form in forms:
-        if _SPOILT.search(letters, 0, form.start()):
+        if spoilt.search(letters, 0, form.start()):
             return False
         rest = rest[: form.start()] + "x" * len(form[0]) + rest[form.end() :]
     if len(forms) == 2:

@@ -108,6 +108,8 @@ who was at the till on Friday, 20 November?          | 20 00:00 | 21 00:00
 what did it look like an hour ago?                   | 25 15:00 | 25 16:00
 who came on 2026-11-20?                              | 20 00:00 | 21 00:00
 who came on 20.11.2026 in the morning?               | 20 06:00 | 20 12:00
+where did #47 come from in the last hour?            | 25 15:30 | now
+where did it come from between 2 and 3 pm?           | 25 14:00 | 25 15:00
 """
 
 NONE = """
