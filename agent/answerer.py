@@ -254,6 +254,9 @@ class Answerer:
                 start_s = min([*starts, *(gap.start_s for gap in gaps[:1])], default=0)
             if end_s is None:
                 end_s = max([*ends, *(gap.end_s for gap in gaps[-1:])], default=0)
+            if spans and self.sources[camera].is_online:
+                known_s = max([*ends, *(gap.end_s for gap in gaps)])
+                end_s = min(end_s, known_s)  # the chunk that comes is no gap
             if seen.is_whole and start_s < end_s:
                 parts.append(coverage_of(camera, spans, (start_s, end_s), gaps))
         return Coverage(

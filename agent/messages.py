@@ -98,8 +98,8 @@ class Question:
 class Evidence:
     """A chunk that the answer was read from; a higher score mattered more.
 
-    `film` is the file that shows it, if the camera was recorded. `picture` and `film_url`
-    are where both can be had by HTTP, None for nowhere.
+    `film` is the file that shows it, if the camera was recorded. `picture` and
+    `film_url` are where both can be had by HTTP, None for nowhere.
     """
 
     camera: str

@@ -160,6 +160,7 @@ class NoGaps:
     """A camera that is not read any more: the answerer asks it for gaps only."""
 
     gaps: tuple[()] = ()
+    is_online = False
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:

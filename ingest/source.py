@@ -66,6 +66,11 @@ class CameraSource:
         return self._record.gaps
 
     @property
+    def is_online(self) -> bool:
+        """Whether it is being watched now."""
+        return self._record.status.state is CameraState.ONLINE
+
+    @property
     def began_s(self) -> float | None:
         """UTC at which the first chunk began, None before it."""
         return self._began_s

@@ -14,6 +14,7 @@ class NoGaps:
     """A camera that nobody reads: the answerer asks it for gaps only."""
 
     gaps: tuple[Gap, ...] = ()
+    is_online = False
 
 
 def question(text: str = "where did #47 come from ?", **fields: object) -> Question:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from asking import question
+from tiny_model import START_S
 
 from agent.answerer import MAX_QUESTION_TOKENS, Answerer
 from agent.messages import Understood
@@ -31,6 +32,16 @@ async def test_an_answer_tells_what_time_was_understood(answerer: Answerer):
     understood = Understood(0.0, None, "since then")
     answer = await answerer.answer(question(understood=understood))
     assert answer.understood == understood
+
+
+async def test_the_chunk_that_comes_is_no_gap(answerer: Answerer):
+    window = {"start_s": START_S, "end_s": START_S + 30}  # six seconds past the last
+    [gap] = (await answerer.answer(question(**window))).coverage.gaps
+    assert (gap.start_s, gap.kind) == (START_S + 24, "not_watched")
+    answerer.sources["door"].is_online = True
+    coverage = (await answerer.answer(question(**window))).coverage
+    assert coverage.gaps == ()
+    assert coverage.watched[-1].end_s == START_S + 24
 
 
 async def test_an_earlier_question_is_read_and_looked_for_too(answerer: Answerer):
