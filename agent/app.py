@@ -16,6 +16,7 @@ from agent.messages import Question
 from agent.mqtt import MqttBus
 from agent.progress import Progress
 from agent.reporter import Reporter
+from agent.standing.configured import configured
 from agent.upkeep import Keep, forget_old, keep_alive, rebuild
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
     watchers = list(agent.watchers.values())
     keep = Keep(agent.config.archive.retention_s, limits_of(agent.config.archive))
     reporter = _reporter_of(agent)
+    await agent.standing.load(configured(agent.config))
     try:
         async with _serving(agent), asyncio.TaskGroup() as tasks:
             start = tasks.create_task
@@ -53,6 +55,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
             start(reporter.report_states(), name="agent.status")
             start(reporter.report_news(), name="agent.news")
             start(_obey(agent, reporter), name="agent.commands")
+            start(agent.standing.run(), name="agent.standing")
             start(keep_gaps(store, agent.gaps, agent.sources), name="agent.gaps")
             forgetting = forget_old(store, cameras, keep, agent.gaps)
             start(forgetting, name="agent.retention")
@@ -108,7 +111,9 @@ def _reporter_of(agent: Agent) -> Reporter:
 async def _obey(agent: Agent, reporter: Reporter) -> None:
     reporter.announce()
     await reporter.take_back()
-    await obey(agent.bus, agent.desk, agent.pauses, reporter)
+    for state in agent.standing.states():
+        reporter.report_watch(state)
+    await obey(agent.bus, agent.desk, agent.pauses, agent.standing, reporter)
 
 
 async def _answer(bus: MqttBus, desk: Desk) -> None:

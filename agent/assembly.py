@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agent.answerer import Answerer
 from agent.archive_opening import archive_of
@@ -24,6 +25,11 @@ from agent.mqtt import MqttBus
 from agent.news import News
 from agent.pauses import Pauses, read_paused
 from agent.prefill_queue import PrefillQueue
+from agent.standing.budget import Budget
+from agent.standing.checker import Checker
+from agent.standing.judging import Judge
+from agent.standing.keeping import StandingFile
+from agent.standing.questions import StandingQuestions
 from agent.vlm.loading import load_model
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import Sampling
@@ -44,7 +50,7 @@ from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-PAUSED = "paused.json"  # in data_dir
+PAUSED, STANDING = "paused.json", "standing.json"  # in data_dir
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +70,7 @@ class Agent:
         desk: Where questions go.
         pauses: Which cameras are not to be watched.
         news: What happens.
+        standing: The standing questions.
         gaps: When the cameras were not watched.
     """
 
@@ -79,6 +86,7 @@ class Agent:
     desk: Desk
     pauses: Pauses
     news: News
+    standing: StandingQuestions
     gaps: GapLog
 
 
@@ -111,9 +119,18 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
             )
             for camera in config.camera_settings()
         }
-        news, gaps = News(), GapLog()
+        news, gaps, links = News(), GapLog(), _links_of(config)
         decoding = _decoding_of(config, thread, model, sink)
-        answerer = _answerer_of(config, decoding, store, sources, gaps)
+        limits = _limits_of(config)
+        films = _recordings_of(sources)
+        answerer = Answerer(decoding, store, limits, sources, gaps, films, links)
+        budget = Budget(config.standing.share)
+        checker = Checker(Judge(thread, model, sink, budget), store, films)
+        standing = StandingQuestions(
+            checker,
+            StandingFile(config.data_dir / STANDING),
+            partial(_tell, news, links),
+        )
         prefilling = PrefillQueue(
             thread,
             model,
@@ -131,10 +148,11 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
             store,
             sources,
             bus,
-            _watchers_of(config, prefilling, store, sources, news),
+            _watchers_of(config, prefilling, store, sources, (news, standing)),
             Desk(answerer, config.time_zones(), config.mqtt.max_questions, news),
             Pauses(config.data_dir / PAUSED, sources),
             news,
+            standing,
             gaps,
         )
 
@@ -197,22 +215,29 @@ def _decoding_of(
     return DecodeQueue(thread, model, sink, config.model.max_new_tokens, sampling)
 
 
-def _answerer_of(
-    config: Config,
-    decoding: DecodeQueue,
-    store: MemoryStore,
-    sources: Mapping[str, CameraSource],
-    gaps: GapLog,
-) -> Answerer:
+def _limits_of(config: Config) -> RecallLimits:
     memory = config.memory
-    limits = RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
-    recordings = {
+    return RecallLimits(memory.top_k, memory.newest_chunks, memory.context_tokens)
+
+
+def _links_of(config: Config) -> Links:
+    return Links(config.http.links_base(), config.memory.picture_side > 0)
+
+
+def _recordings_of(sources: Mapping[str, CameraSource]) -> dict[str, Path]:
+    """Give the folders of films of the cameras that are recorded."""
+    return {
         name: Path(source.settings.recording.folder)
         for name, source in sources.items()
         if source.settings.recording
     }
-    links = Links(config.http.links_base(), memory.picture_side > 0)
-    return Answerer(decoding, store, limits, sources, gaps, recordings, links)
+
+
+def _tell(news: News, links: Links, kind: str, event: Mapping[str, Any]) -> None:
+    """Tell of standing questions; alerts have links to what they rest on."""
+    found = event.get("evidence")
+    linked = {"evidence": [links.linked(each) for each in found]} if found else {}
+    news.tell(kind, {**event, **linked})
 
 
 def _watchers_of(
@@ -220,10 +245,18 @@ def _watchers_of(
     prefilling: PrefillQueue,
     store: MemoryStore,
     sources: Mapping[str, CameraSource],
-    news: News,
+    told: tuple[News, StandingQuestions],
 ) -> dict[str, Watcher]:
-    context, side = config.model.context_chunks, config.memory.picture_side
+    news, standing = told
     return {
-        name: Watcher(source, prefilling, store, context, side, news)
+        name: Watcher(
+            source,
+            prefilling,
+            store,
+            config.model.context_chunks,
+            config.memory.picture_side,
+            news,
+            remembered=standing.note_chunk,
+        )
         for name, source in sources.items()
     }

@@ -7,13 +7,22 @@ from agent.inbox import Command
 from agent.mqtt import MqttBus
 from agent.pauses import Pauses
 from agent.reporter import Reporter
+from agent.standing.definition import parse_standing
+from agent.standing.errors import StandingError
+from agent.standing.questions import StandingQuestions
 
 logger = logging.getLogger(__name__)
 
 _SWITCH = {b"on": True, b"off": False}
 
 
-async def obey(bus: MqttBus, desk: Desk, pauses: Pauses, reporter: Reporter) -> None:
+async def obey(
+    bus: MqttBus,
+    desk: Desk,
+    pauses: Pauses,
+    standing: StandingQuestions,
+    reporter: Reporter,
+) -> None:
     """Do what comes; one that can't be done is logged, and the next one is done."""
     async for command in bus.commands():
         try:
@@ -25,6 +34,11 @@ async def obey(bus: MqttBus, desk: Desk, pauses: Pauses, reporter: Reporter) -> 
                 case Command((camera, "watching"), wanted):
                     is_watching = _SWITCH[wanted.strip().lower()]
                     await pauses.set_watching(camera, is_watching=is_watching)
-        except (OSError, KeyError) as exc:
+                case Command((camera, "watch", name), b""):
+                    await standing.remove(camera, name)
+                case Command((camera, "watch", name), wanted):
+                    await standing.set(parse_standing(wanted, camera, name))
+        except (StandingError, OSError, KeyError) as exc:
             told = "/".join(command.path)
-            logger.warning("can't do %s: %s", told, type(exc).__name__)
+            reason = str(exc) if isinstance(exc, StandingError) else type(exc).__name__
+            logger.warning("can't do %s: %s", told, reason)

@@ -25,6 +25,7 @@ from agent.config_sections import (
     MemoryConfig,
     ModelConfig,
     Section,
+    StandingConfig,
     TimeZone,
 )
 from agent.config_servers import ArchiveConfig, MqttConfig
@@ -46,13 +47,22 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     memory: MemoryConfig = MemoryConfig()
     answers: AnswersConfig = AnswersConfig()
+    standing: StandingConfig = StandingConfig()
     archive: ArchiveConfig = ArchiveConfig()
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
 
     @field_validator(
-        "model", "memory", "answers", "archive", "mqtt", "http", "log", mode="before"
+        "model",
+        "memory",
+        "answers",
+        "standing",
+        "archive",
+        "mqtt",
+        "http",
+        "log",
+        mode="before",
     )
     @classmethod
     def _fill_empty(cls, section: object) -> object:

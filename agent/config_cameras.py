@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from agent.config_sections import Section, TimeZone
+from agent.config_sections import CameraName, Section, TimeZone
+from agent.standing.definition import (
+    COOLDOWN_S,
+    MARGIN,
+    MAX_COOLDOWN_S,
+    MAX_QUESTION,
+    StandingBody,
+    StandingQuestion,
+)
 from ingest.films import Recording
 from ingest.settings import CameraSettings, Decoding
 
@@ -38,6 +46,29 @@ class RecordConfig(Section):
         """Build what `ingest` records by."""
         max_age_s = self.retention_hours * 3600
         return Recording(str(folder), self.film_s, self.max_bytes, max_age_s)
+
+
+class WatchConfig(Section):
+    """A standing question."""
+
+    question: str = Field(
+        min_length=1, max_length=MAX_QUESTION, description="answered by yes or no"
+    )
+    margin: float = Field(
+        default=MARGIN, ge=-20, le=20, description="least log-odds of a yes"
+    )
+    cooldown_s: float = Field(
+        default=COOLDOWN_S,
+        ge=0,
+        le=MAX_COOLDOWN_S,
+        description="least seconds between two alerts",
+    )
+    enabled: bool = Field(default=True, description="whether it is asked")
+
+    def build(self, camera: str, name: str) -> StandingQuestion:
+        """Build what the agent asks."""
+        body = StandingBody(**dict(self))
+        return body.build(camera, name, "config")
 
 
 class CameraConfig(Section):
@@ -90,6 +121,9 @@ class CameraConfig(Section):
     )
     options: dict[str, str] = Field(
         default_factory=dict, description="FFmpeg options", repr=False
+    )
+    watch: dict[CameraName, WatchConfig] = Field(
+        default_factory=dict, description="standing questions, by name"
     )
     time_zone: TimeZone | None = Field(
         default=None, description="where it hangs; null: as of all cameras"

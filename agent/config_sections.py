@@ -202,6 +202,14 @@ class AnswersConfig(Section):
         return temperature
 
 
+class StandingConfig(Section):
+    """What standing questions may cost."""
+
+    share: float = Field(
+        default=0.1, gt=0, le=1, description="of the model's time, all together"
+    )
+
+
 class LogConfig(Section):
     """What is logged, and how."""
 

@@ -1,6 +1,8 @@
 """Where the picture and the film of a chunk can be had."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from memory.kv import ChunkId
 
@@ -24,6 +26,12 @@ class Links:
     def film(self, chunk: ChunkId) -> str | None:
         """Give where the film is that shows a chunk, if it was recorded."""
         return self._of(chunk, "film")
+
+    def linked(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Give evidence that is ready for JSON with its links."""
+        chunk = ChunkId.parse(found["camera"], found["chunk"])
+        film_url = self.film(chunk) if found["film"] else None
+        return {**found, "picture": self.picture(chunk), "film_url": film_url}
 
     def _of(self, chunk: ChunkId, what: str) -> str | None:
         if self.base is None:

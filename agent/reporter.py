@@ -77,6 +77,8 @@ class Reporter:
                         self.bus.retain(self._topic(event, "picture"), picture)
                 case "alert":
                     self._report_alert(event)
+                case "watch":
+                    self.report_watch(event)
 
     def announce(self) -> None:
         """Tell Home Assistant of every camera; again whenever it has come up."""
@@ -107,6 +109,13 @@ class Reporter:
         for camera in event["cameras"] or self.watchers:
             body = {"state": short_state(said), **answer}
             self.bus.retain(f"{self.prefix}/{camera}/last_answer", _json(body))
+
+    def report_watch(self, state: Mapping[str, Any]) -> None:
+        """Publish how a standing question stands; of one that is gone, nothing."""
+        topic = f"{self.prefix}/{state['camera']}/watch/{state['name']}/state"
+        is_gone = state["state"] == "removed"
+        told = {key: state[key] for key in state if key != "type"}
+        self.bus.retain(topic, b"" if is_gone else _json(told))
 
     def _report_alert(self, event: Mapping[str, Any]) -> None:
         body = _json({key: event[key] for key in event if key != "type"})

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.messages import to_iso
@@ -11,6 +12,7 @@ from agent.picture import picture_of
 from agent.prefill_queue import Prefilled, PrefillQueue
 from ingest.frame import FrameChunk
 from ingest.source import CameraSource
+from memory.compression.bilevel import CompressedChunk
 from memory.kv import ChunkId
 from memory.store import MemoryStore
 
@@ -54,6 +56,7 @@ class Watcher:
         picture_side: Longer side of the picture that is kept of a chunk; 0: none is.
         news: Who is told of each chunk that is remembered.
         picture: The newest chunk's, a JPEG; None before the first.
+        remembered: Called with each chunk that is.
     """
 
     source: CameraSource
@@ -63,6 +66,7 @@ class Watcher:
     picture_side: int = 0
     news: News = field(default_factory=News)
     picture: bytes | None = None
+    remembered: Callable[[CompressedChunk], None] = lambda _: None
     counts: WatchCounts = field(default_factory=WatchCounts)
     _room: asyncio.Semaphore = field(init=False)
     _in_hand: asyncio.Queue[_InHand | None] = field(init=False)
@@ -134,6 +138,7 @@ class Watcher:
         counts.last_chunk = id.name
         self.picture = picture
         self.news.tell("chunk", _told(id))
+        self.remembered(chunk)
         logger.info(
             "remembered %s/%s",
             id.camera,

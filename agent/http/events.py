@@ -39,7 +39,7 @@ async def _events(house: House, rights: Rights) -> AsyncGenerator[bytes]:
 
 def _tell(house: House, item: Mapping[str, Any]) -> bytes:
     told = {key: item[key] for key in item if key != "type"}
-    if item["type"] == "answer":
+    if item["type"] in {"answer", "alert"}:
         told = house.linked(told)
     return event(item["type"], told)
 

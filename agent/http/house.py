@@ -17,6 +17,7 @@ from agent.news import News
 from agent.pauses import Pauses
 from agent.progress import Progress
 from agent.questions import QuestionRules
+from agent.standing.questions import StandingQuestions
 from agent.vlm.model import VisionLanguageModel
 from agent.watcher import Watcher
 from ingest.reader_process import outlast
@@ -58,7 +59,7 @@ class House:
     pauses: Pauses
     news: News
     gaps: GapLog
-    standing: Any = None
+    standing: StandingQuestions | None = None
     recordings: Mapping[str, Path] = field(default_factory=dict)
     has_pictures: bool = True
     is_connected: Callable[[], bool] = lambda: False
@@ -83,7 +84,7 @@ class House:
             pauses=agent.pauses,
             news=agent.news,
             gaps=agent.gaps,
-            standing=getattr(agent, "standing", None),
+            standing=agent.standing,
             recordings={
                 name: Path(source.settings.recording.folder)
                 for name, source in agent.sources.items()

@@ -1,7 +1,7 @@
 """Standing questions: set, removed, listed; and what they have found."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,26 +11,15 @@ from agent.http.answers import json_response
 from agent.http.errors import ApiError, not_allowed
 from agent.http.house import House
 from agent.http.requests import camera_of, house_of, object_of, rights_of, time_of
+from agent.standing.definition import parse_standing
+from agent.standing.errors import (
+    InvalidStandingError,
+    TooManyStandingError,
+    UnknownStandingError,
+)
+from agent.standing.questions import StandingQuestions
 
 MAX_ALERTS = 200
-
-
-class Standing(Protocol):
-    """What the routes need of the standing questions; all of it ready for JSON."""
-
-    def states(self) -> Sequence[Mapping[str, Any]]:
-        """Give every standing question, with `camera`, `name` and how it is."""
-
-    def alerts(
-        self, cameras: Sequence[str], start_s: float | None, end_s: float | None
-    ) -> Sequence[Mapping[str, Any]]:
-        """Give what was found of cameras in a time, newest first."""
-
-    async def set(self, camera: str, name: str, body: Mapping[str, Any]) -> None:
-        """Set a standing question; raises ValueError if it can't be read."""
-
-    async def remove(self, camera: str, name: str) -> bool:
-        """Remove one; tell whether there was one."""
 
 
 async def list_watches(request: Request) -> Response:
@@ -47,18 +36,23 @@ async def set_watch(request: Request) -> Response:
     standing = _standing_of(request, is_changed=True)
     is_new = _find(standing, camera, name) is None
     try:
-        await standing.set(camera, name, await object_of(request))
-    except ValueError as exc:
-        code = getattr(exc, "code", "bad_field")
-        raise ApiError(400, code, str(exc)) from exc
+        await standing.set(parse_standing(await object_of(request), camera, name))
+    except InvalidStandingError as exc:
+        raise ApiError(400, exc.code, str(exc)) from exc
+    except TooManyStandingError as exc:
+        raise ApiError(409, exc.code, str(exc)) from exc
     return json_response(_find(standing, camera, name), 201 if is_new else 200)
 
 
 async def remove_watch(request: Request) -> Response:
     """Remove a standing question."""
     camera, name = camera_of(request), request.path_params["name"]
-    if not await _standing_of(request, is_changed=True).remove(camera, name):
-        raise ApiError(404, "unknown_watch", f"no standing question {name[:64]!a}")
+    try:
+        await _standing_of(request, is_changed=True).remove(camera, name)
+    except UnknownStandingError as exc:
+        raise ApiError(404, exc.code, str(exc)) from exc
+    except InvalidStandingError as exc:
+        raise ApiError(409, exc.code, str(exc)) from exc
     return Response(status_code=204)
 
 
@@ -75,12 +69,12 @@ def alerts_of(
     house: House, cameras: Sequence[str], start_s: float | None, end_s: float | None
 ) -> list[dict[str, Any]]:
     """Give what standing questions have found, newest first; none without any."""
-    standing: Standing | None = house.standing
+    standing = house.standing
     found = standing.alerts(cameras, start_s, end_s) if standing else ()
-    return [dict(alert) for alert in found]
+    return [house.linked(alert) for alert in found]
 
 
-def _standing_of(request: Request, *, is_changed: bool = False) -> Standing:
+def _standing_of(request: Request, *, is_changed: bool = False) -> StandingQuestions:
     """Give the standing questions.
 
     Raises:
@@ -88,13 +82,13 @@ def _standing_of(request: Request, *, is_changed: bool = False) -> Standing:
     """
     if is_changed and not rights_of(request).watch:
         raise not_allowed("set or remove standing questions")
-    standing: Standing | None = house_of(request).standing
+    standing = house_of(request).standing
     if standing is None:
         raise ApiError(503, "not_available", "there are no standing questions here")
     return standing
 
 
-def _find(standing: Standing, camera: str, name: str) -> dict[str, Any] | None:
+def _find(standing: StandingQuestions, camera: str, name: str) -> dict[str, Any] | None:
     states = (
         s for s in standing.states() if (s["camera"], s["name"]) == (camera, name)
     )

@@ -49,7 +49,7 @@ def test_default_yaml_holds_every_setting_with_its_default() -> None:
         if field.name not in ("name", "address", "recording")
     }
     usual = {key: camera[key] for key in camera if key != "address"}
-    ours = {"least_change": 0.0, "record": None, "time_zone": None}
+    ours = {"least_change": 0.0, "record": None, "time_zone": None, "watch": {}}
     assert usual == defaults | ours
     assert set(camera) == set(CameraConfig.model_fields)
 

@@ -11,7 +11,7 @@ const HEIGHT = 88;
 const MIN_WIDTH = 2; // of a chunk, in pixels, so that it can be seen
 const LISTED = 60;
 const TICK_WIDTH = 90; // pixels that a label takes
-const STEPS_MS = [HOUR_MS / 6, HOUR_MS / 4, HOUR_MS / 2, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS];
+const STEPS_MS = [HOUR_MS / 60, HOUR_MS / 30, HOUR_MS / 12, HOUR_MS / 6, HOUR_MS / 4, HOUR_MS / 2, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS];
 
 let camera = "";
 let hours = 1;

@@ -1,46 +1,44 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.http.house import House
 from agent.http.settings import Rights, Token
+from agent.messages import Evidence
+from agent.standing.alert import Alert
+from agent.standing.definition import StandingQuestion
+from agent.standing.keeping import Kept, StandingFile
+from agent.standing.questions import StandingQuestions
 
 MASTER = Token("m" * 20, Rights("master"))
 GUEST = Token("g" * 20, Rights("guest", frozenset({"yard"}), watch=False))
 FIRE = {"question": "is there a fire?"}
 
 
-class ListedStanding:
-    """Remembers what is set and never asks it; every name has found something once."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def states(self) -> Sequence[Mapping[str, Any]]:
-        return list(self.kept.values())
-
-    def alerts(
-        self, cameras: Sequence[str], start_s: float | None, end_s: float | None
-    ) -> Sequence[Mapping[str, Any]]:
-        return [
-            {"camera": camera, "name": name, "since_s": start_s, "until_s": end_s}
-            for camera, name in self.kept
-            if camera in cameras
-        ]
-
-    async def set(self, camera: str, name: str, body: Mapping[str, Any]) -> None:
-        if set(body) != {"question"}:
-            raise ValueError("question is needed")
-        self.kept[camera, name] = {"camera": camera, "name": name, **body}
-
-    async def remove(self, camera: str, name: str) -> bool:
-        return self.kept.pop((camera, name), None) is not None
+CHUNK = "1790000000000-1790000004000"
+ALERT = Alert(
+    "fire",
+    "door",
+    "is there a fire?",
+    1_790_000_004.0,
+    3.0,
+    (Evidence("door", CHUNK, 1_790_000_000.0, 1_790_000_004.0, 3.0, "low"),),
+)
 
 
 @pytest.fixture
-def watched(house_of: Callable[..., House]) -> House:
-    return house_of(standing=ListedStanding())
+async def watched(house_of: Callable[..., House], tmp_path: Path) -> House:
+    """A house whose standing questions have found a fire at each camera, once."""
+    file = StandingFile(tmp_path / "standing.json")
+    alerts = tuple(replace(ALERT, camera=name) for name in ("door", "yard"))
+    await file.write(Kept(alerts=alerts))
+    never: Any = None  # nothing is checked here
+    standing = StandingQuestions(never, file, lambda *_: None)
+    await standing.load([StandingQuestion("yard", "smoke", "is there smoke?")])
+    return house_of(standing=standing)
 
 
 async def test_without_standing_questions_their_routes_say_so(serve: Callable):
@@ -63,21 +61,32 @@ async def test_they_are_set_listed_and_removed(serve: Callable, watched: House):
         ]
         assert statuses == [201, 200]
         refused = await client.put("/api/watch/door/fire", json={"colour": 1})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (
-            400,
-            "bad_field",
-        )
-        listed = (await client.get("/api/watch")).json()
-        assert listed == {"watches": [{"camera": "door", "name": "fire", **FIRE}]}
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "empty")
+        [fire, smoke] = (await client.get("/api/watch")).json()["watches"]
+        assert (fire["camera"], fire["name"], fire["source"]) == ("door", "fire", "set")
+        assert fire["question"] == FIRE["question"]
+        assert smoke["source"] == "config"
         assert (await client.get("/api/cameras")).json()["can"]["watch"]
-        alerts = (await client.get("/api/alerts?camera=door&from=1&to=2")).json()
-        assert alerts["alerts"] == [
-            {"camera": "door", "name": "fire", "since_s": 1.0, "until_s": 2.0}
-        ]
+        [alert] = (await client.get("/api/alerts?camera=door")).json()["alerts"]
+        link = f"/api/evidence/door/{CHUNK}/picture"
+        assert alert["evidence"][0]["picture"] == link
+        early = await client.get("/api/alerts?camera=door&from=1&to=2")
+        assert early.json()["alerts"] == []
         statuses = [
             (await client.delete("/api/watch/door/fire")).status_code for _ in range(2)
         ]
         assert statuses == [204, 404]
+        configured = await client.delete("/api/watch/yard/smoke")
+        assert configured.status_code == 409
+
+
+async def test_a_camera_has_so_many_and_no_more(serve: Callable, watched: House):
+    async with serve(watched) as client:
+        statuses = [
+            (await client.put(f"/api/watch/door/fire-{n}", json=FIRE)).status_code
+            for n in range(17)
+        ]
+    assert statuses == [201] * 16 + [409]
 
 
 async def test_rights_are_kept_to(serve: Callable, watched: House):
@@ -87,8 +96,8 @@ async def test_rights_are_kept_to(serve: Callable, watched: House):
             await client.put(f"/api/watch/{camera}/fire", json=FIRE)
         for path in ("watch", "alerts"):
             body = (await client.get(f"/api/{path}", headers=guest)).json()
-            [found] = next(iter(body.values()))
-            assert found["camera"] == "yard"
+            found = next(iter(body.values()))
+            assert {each["camera"] for each in found} == {"yard"}
         hidden = await client.get("/api/alerts?camera=door", headers=guest)
         assert hidden.status_code == 404
         path = "/api/watch/yard/fire"
