@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from agent.archive_opening import limits_of
@@ -17,6 +17,7 @@ from agent.mqtt import MqttBus
 from agent.progress import Progress
 from agent.reporter import Reporter
 from agent.standing.configured import configured
+from agent.standing.keeping import Key
 from agent.upkeep import Keep, forget_old, keep_alive, rebuild
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
     watchers = list(agent.watchers.values())
     keep = Keep(agent.config.archive.retention_s, limits_of(agent.config.archive))
     reporter = _reporter_of(agent)
-    await agent.standing.load(configured(agent.config))
+    gone = await agent.standing.load(configured(agent.config))
     try:
         async with _serving(agent), asyncio.TaskGroup() as tasks:
             start = tasks.create_task
@@ -54,7 +55,7 @@ async def run(agent: Agent, stop: asyncio.Event) -> None:
             start(store.replay_spool(), name="agent.spool")
             start(reporter.report_states(), name="agent.status")
             start(reporter.report_news(), name="agent.news")
-            start(_obey(agent, reporter), name="agent.commands")
+            start(_obey(agent, reporter, gone), name="agent.commands")
             start(agent.standing.run(), name="agent.standing")
             start(keep_gaps(store, agent.gaps, agent.sources), name="agent.gaps")
             forgetting = forget_old(store, cameras, keep, agent.gaps)
@@ -108,9 +109,12 @@ def _reporter_of(agent: Agent) -> Reporter:
     )
 
 
-async def _obey(agent: Agent, reporter: Reporter) -> None:
+async def _obey(agent: Agent, reporter: Reporter, gone: Iterable[Key]) -> None:
+    """Publish what is retained, then do what the agent is told."""
     reporter.announce()
     await reporter.take_back()
+    for camera, name in gone:
+        reporter.report_watch({"camera": camera, "name": name, "state": "removed"})
     for state in agent.standing.states():
         reporter.report_watch(state)
     await obey(agent.bus, agent.desk, agent.pauses, agent.standing, reporter)

@@ -21,6 +21,7 @@ JSON, JPEG, FILM, EVENTS = (
 _PUBLIC: Schema = {"security": []}
 _PASSED = record({"token": of("string")})
 _WATCHING = record({"watching": of("boolean")})
+_COUNTS = of("object", additionalProperties={"type": "number"})
 
 
 def _operation(
@@ -140,7 +141,7 @@ PATHS: Schema = {
     "/api/watch": {
         "get": _operation(
             "Give the standing questions",
-            {JSON: record({"watches": many(ref("Watch"))})},
+            {JSON: record({"watches": many(ref("Watch")), "checks": _COUNTS})},
             errors=[503],
         )
     },

@@ -27,7 +27,8 @@ async def list_watches(request: Request) -> Response:
     cameras = house_of(request).cameras(rights_of(request))
     states = _standing_of(request).states()
     told = [dict(state) for state in states if state["camera"] in cameras]
-    return json_response({"watches": told})
+    checks = _standing_of(request).report()
+    return json_response({"watches": told, "checks": checks})
 
 
 async def set_watch(request: Request) -> Response:

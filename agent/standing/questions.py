@@ -79,13 +79,19 @@ class StandingQuestions:
         default_factory=lambda: deque(maxlen=MAX_ALERTS), init=False
     )
 
-    async def load(self, configured: Sequence[StandingQuestion] = ()) -> None:
-        """Read what was kept, and take what the config file has; call it once."""
-        kept = merge(await self.file.read(), configured)
+    async def load(self, configured: Sequence[StandingQuestion] = ()) -> set[Key]:
+        """Read what was kept, and take what the config file has; call it once.
+
+        Returns:
+            Camera and name of those that are there no more.
+        """
+        before = await self.file.read()
+        kept = merge(before, configured)
         self._questions = {each.key: each for each in kept.questions}
         self._happenings = dict(kept.happenings)
         self._alerts.extend(kept.alerts)
         await self._save()
+        return {each.key for each in before.questions} - set(self._questions)
 
     async def set(self, standing: StandingQuestion) -> None:
         """Set a standing question, in the place of one of the same name.

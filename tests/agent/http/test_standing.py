@@ -9,7 +9,10 @@ from agent.http.house import House
 from agent.http.settings import Rights, Token
 from agent.messages import Evidence
 from agent.standing.alert import Alert
+from agent.standing.budget import Budget
+from agent.standing.checker import Checker
 from agent.standing.definition import StandingQuestion
+from agent.standing.judging import Judge
 from agent.standing.keeping import Kept, StandingFile
 from agent.standing.questions import StandingQuestions
 
@@ -36,7 +39,8 @@ async def watched(house_of: Callable[..., House], tmp_path: Path) -> House:
     alerts = tuple(replace(ALERT, camera=name) for name in ("door", "yard"))
     await file.write(Kept(alerts=alerts))
     never: Any = None  # nothing is checked here
-    standing = StandingQuestions(never, file, lambda *_: None)
+    checker = Checker(Judge(never, never, never, Budget(0.1)), never)
+    standing = StandingQuestions(checker, file, lambda *_: None)
     await standing.load([StandingQuestion("yard", "smoke", "is there smoke?")])
     return house_of(standing=standing)
 
@@ -62,7 +66,9 @@ async def test_they_are_set_listed_and_removed(serve: Callable, watched: House):
         assert statuses == [201, 200]
         refused = await client.put("/api/watch/door/fire", json={"colour": 1})
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "empty")
-        [fire, smoke] = (await client.get("/api/watch")).json()["watches"]
+        listed = (await client.get("/api/watch")).json()
+        assert (listed["checks"]["checked"], listed["checks"]["skipped"]) == (0, 0)
+        [fire, smoke] = listed["watches"]
         assert (fire["camera"], fire["name"], fire["source"]) == ("door", "fire", "set")
         assert fire["question"] == FIRE["question"]
         assert smoke["source"] == "config"
