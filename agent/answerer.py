@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
-from agent.coverage import MAX_GAPS, coverage_of
+from agent.abstention import Abstention
+from agent.coverage_for import coverage_for
 from agent.decode_queue import DecodeQueue, Job
 from agent.errors import AnswerTimeoutError, InvalidQuestionError
 from agent.links import NO_LINKS, Links
-from agent.messages import Answer, Coverage, Evidence, Gap, Question, error_answer
+from agent.messages import Answer, Evidence, Question, Status, error_answer
 from agent.progress import Progress
 from agent.stopwatch import Stopwatch
 from agent.vlm.model import VisionLanguageModel
@@ -29,12 +30,11 @@ from memory.kv import KV, ChunkId, Level
 from memory.recall import Candidate, Reading, RecallLimits, plan_recall
 from memory.recollection import Recollection
 from memory.relevant import Relevance
-from memory.store import MemoryStore, Watched
-from memory.watch import SEAM_MS
+from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-NEWEST_GAPS = 50  # the log has them a second later
+NOT_SURE = "I am not sure."
 MAX_QUESTION_TOKENS = 512  # bounds what scoring a question costs
 
 
@@ -50,6 +50,7 @@ class Answerer:
         gaps: When they were not watched, as far back as that is known.
         recordings: The folders of films of those that are recorded.
         links: Where pictures and films of chunks can be had.
+        abstention: When no answer is given, None if the model always gives one.
     """
 
     decoding: DecodeQueue
@@ -59,6 +60,7 @@ class Answerer:
     gaps: GapLog = field(default_factory=GapLog)
     recordings: Mapping[str, Path] = field(default_factory=dict)
     links: Links = NO_LINKS
+    abstention: Abstention | None = None
 
     @property
     def model(self) -> VisionLanguageModel:
@@ -78,6 +80,8 @@ class Answerer:
         try:
             async with asyncio.timeout(question.expires_s - time.monotonic()):
                 answer = await self._answer(question, progress)
+            if answer.status == "unsure":
+                progress.show(answer.answer)  # in the place of what was not sure
         except TimeoutError:
             late = AnswerTimeoutError(question.deadline_s)
             answer = error_answer(question.id, late.code, str(late), question.text)
@@ -100,7 +104,7 @@ class Answerer:
         cameras = question.cameras or tuple(sorted(self.sources))
         times = _in_ms(question.start_s), _in_ms(question.end_s)
         watched = {name: self.store.watched(name, *times) for name in cameras}
-        coverage = self._coverage(question, watched)
+        coverage = coverage_for(question, watched, self.gaps, self.sources)
         answer = Answer(
             question.id,
             question.text,
@@ -177,7 +181,18 @@ class Answerer:
         )
         if not opened.is_whole:
             whole = _degraded(whole, "archive_unavailable")
-        return _degraded(whole, None if recalled.readings else "context_full")
+        whole = _degraded(whole, None if recalled.readings else "context_full")
+        return self._if_sure(whole, decoded.log_probs)
+
+    def _if_sure(self, answer: Answer, log_probs: Sequence[float]) -> Answer:
+        """Give an answer with how sure it is, its words only if that is enough."""
+        if self.abstention is None:
+            return answer
+        confidence = self.abstention.confidence(log_probs)
+        answer = replace(answer, confidence=confidence)
+        if self.abstention.is_sure(confidence):
+            return answer
+        return replace(answer, answer=NOT_SURE, status="unsure")
 
     def _evidence(self, readings: Sequence[Reading]) -> tuple[Evidence, ...]:
         """Give the chunks that relevance chose, the most relevant first."""
@@ -229,47 +244,13 @@ class Answerer:
         is_loading = not self.store.loading.is_done and not self.store.outage.is_on
         return "loading" if is_loading else "archive_unavailable"
 
-    def _coverage(self, question: Question, watched: Mapping[str, Watched]) -> Coverage:
-        """Tell what of the time asked about was watched, camera by camera."""
-        parts = []
-        for camera, seen in watched.items():
-            start_s, end_s = question.start_s, question.end_s
-            spans = seen.spans[-MAX_GAPS - 1 :]  # and no gap before them is told
-            since_ms = _in_ms(start_s)
-            if spans and (since_ms is None or len(spans) < len(seen.spans)):
-                since_ms = max(since_ms or 0, spans[0].start_ms - SEAM_MS)
-            gaps = [
-                Gap(camera, gap.start_ms / 1000, gap.end_ms / 1000, gap.reason)
-                for gap in self.gaps.within(camera, since_ms, _in_ms(end_s))
-            ]
-            gaps += [
-                Gap(camera, gap.start_s, gap.end_s, gap.reason.value)
-                for gap in self.sources[camera].gaps[-NEWEST_GAPS:]
-            ]
-            starts = [span.start_ms / 1000 for span in spans[:1]]
-            ends = [span.end_ms / 1000 for span in spans[-1:]]
-            if len(spans) < len(seen.spans):
-                start_s = max(start_s or 0, starts[0])
-            elif start_s is None:
-                start_s = min([*starts, *(gap.start_s for gap in gaps[:1])], default=0)
-            if end_s is None:
-                end_s = max([*ends, *(gap.end_s for gap in gaps[-1:])], default=0)
-            if spans and self.sources[camera].is_online:
-                known_s = max([*ends, *(gap.end_s for gap in gaps)])
-                end_s = min(end_s, known_s)  # the chunk that comes is no gap
-            if seen.is_whole and start_s < end_s:
-                parts.append(coverage_of(camera, spans, (start_s, end_s), gaps))
-        return Coverage(
-            tuple(span for part in parts for span in part.watched),
-            tuple(gap for part in parts for gap in part.gaps),
-        )
-
 
 def _degraded(answer: Answer, why: str | None) -> Answer:
     """Give an answer that says what it is missing, None for nothing."""
     if why is None or why in answer.degraded:
         return answer
-    return replace(answer, status="partial", degraded=(*answer.degraded, why))
+    status: Status = "unsure" if answer.status == "unsure" else "partial"
+    return replace(answer, status=status, degraded=(*answer.degraded, why))
 
 
 def _in_ms(time_s: float | None) -> int | None:

@@ -16,6 +16,7 @@ from typing import Any
 from agent.answerer import Answerer
 from agent.archive_opening import archive_of
 from agent.broker import EmbeddedBroker
+from agent.calibration.sureness import abstention_of
 from agent.config import Config
 from agent.decode_queue import DecodeQueue
 from agent.desk import Desk
@@ -108,6 +109,9 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
             url = (await stack.enter_async_context(valkey)).url
         thread = await stack.enter_async_context(ModelThread())
         model, sink = await thread.run(Priority.CHUNK, partial(_load, config))
+        abstention = None
+        if config.answers.abstain:
+            abstention = await asyncio.to_thread(abstention_of, model)
         archive = archive_of(config.archive, url, model.fingerprint)
         await stack.enter_async_context(archive)
         store = await _open_memory(config, archive, model)
@@ -123,7 +127,9 @@ async def open_agent(config: Config) -> AsyncIterator[Agent]:
         decoding = _decoding_of(config, thread, model, sink)
         limits = _limits_of(config)
         films = _recordings_of(sources)
-        answerer = Answerer(decoding, store, limits, sources, gaps, films, links)
+        answerer = Answerer(
+            decoding, store, limits, sources, gaps, films, links, abstention
+        )
         budget = Budget(config.standing.share)
         checker = Checker(Judge(thread, model, sink, budget), store, films)
         standing = StandingQuestions(
@@ -211,7 +217,7 @@ async def _open_memory(
 def _decoding_of(
     config: Config, thread: ModelThread, model: VisionLanguageModel, sink: KV
 ) -> DecodeQueue:
-    sampling = Sampling(**dict(config.answers))
+    sampling = Sampling(**config.answers.model_dump(exclude={"abstain"}))
     return DecodeQueue(thread, model, sink, config.model.max_new_tokens, sampling)
 
 

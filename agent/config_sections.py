@@ -193,6 +193,10 @@ class AnswersConfig(Section):
         description="where chance begins, in every answer; null: anywhere",
     )
 
+    abstain: bool = Field(
+        default=True, description="say so where the model is not sure"
+    )
+
     @field_validator("temperature")
     @classmethod
     def _no_overflow(cls, temperature: float) -> float:

@@ -15,6 +15,7 @@ from agent.vlm.generation import (
     text_of,
     text_so_far,
 )
+from agent.vlm.log_probs import LogProbs
 from agent.vlm.model import VisionLanguageModel
 from agent.vlm.sampling import GREEDY, Sampling
 from agent.worker import ModelThread, Priority
@@ -48,10 +49,13 @@ class Decoded:
     Attributes:
         text: The answer.
         num_tokens: Tokens of it.
+        log_probs: How likely the model found each token when it was chosen, the stop
+            token too: natural logarithms, whatever the temperature.
     """
 
     text: str
     num_tokens: int
+    log_probs: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class DecodeQueue:
 
     def _say(self, batch: Sequence[Job]) -> Iterator[tuple[int, Decoded]]:
         """Re-hydrate and decode; yields each answer when it is whole."""
+        noted = [LogProbs() for _ in batch]
         readers = [
             Reader(
                 self._compose(job),
@@ -99,14 +104,15 @@ class DecodeQueue:
                 job.progress.is_over,
                 self.sampling,
                 job.earlier,
+                log_probs.note,
             )
-            for job in batch
+            for job, log_probs in zip(batch, noted, strict=True)
         ]
         said: list[list[int]] = [[] for _ in batch]
         for number, token in decode_together(self.model, readers):
             job, ids = batch[number], said[number]
             if token is None:
-                yield number, self._end(job, ids)
+                yield number, self._end(job, ids, noted[number])
                 continue
             if not ids:
                 job.watch.lap("first_token")
@@ -120,8 +126,8 @@ class DecodeQueue:
         job.watch.lap("rehydrate")
         return cache
 
-    def _end(self, job: Job, ids: Sequence[int]) -> Decoded:
+    def _end(self, job: Job, ids: Sequence[int], noted: LogProbs) -> Decoded:
         job.watch.lap("decode")
         text = text_of(self.model, ids)
         job.progress.show(text)
-        return Decoded(text, len(ids))
+        return Decoded(text, len(ids), noted.values)

@@ -18,7 +18,7 @@ PARTS_APART = " ... "
 _SPACES = re.compile(r"\s+")
 _BEFORE_MARK = re.compile(r"\s+([?.!,;])")
 
-Status = Literal["ok", "partial", "no_coverage", "error"]
+Status = Literal["ok", "partial", "unsure", "no_coverage", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,10 @@ class AnswerError:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The final answer to a question, or the error it ended in."""
+    """The final answer to a question, or the error it ended in.
+
+    `confidence` is how sure the model was, 0 to 1, None where that is not known.
+    """
 
     id: str
     question: str
@@ -160,6 +163,7 @@ class Answer:
     evidence: tuple[Evidence, ...] = ()
     coverage: Coverage = Coverage()
     understood: Understood | None = None
+    confidence: float | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
@@ -192,7 +196,7 @@ def answer_to_json(answer: Answer) -> bytes:
 
 def answer_to_dict(answer: Answer) -> dict[str, Any]:
     """Give an answer ready for JSON; times are ISO 8601 UTC with milliseconds."""
-    error, understood = answer.error, answer.understood
+    error, understood, confidence = answer.error, answer.understood, answer.confidence
     return {
         "id": answer.id,
         "question": answer.question,
@@ -220,6 +224,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
             ],
         },
         "understood": _understood_to_dict(understood) if understood else None,
+        "confidence": None if confidence is None else round(confidence, 4),
         "timings_ms": {name: round(ms, 3) for name, ms in answer.timings_ms.items()},
         "tokens": dict(answer.tokens),
         "model": answer.model,

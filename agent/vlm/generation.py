@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from agent.vlm.batch import Batch
 from agent.vlm.model import VisionLanguageModel
@@ -29,6 +30,8 @@ class Reader:
         is_cancelled: Asked before every token; decoding ends when it says so.
         sampling: How each token is chosen.
         earlier: Questions before it and their answers, oldest first.
+        note: Told each token as it is chosen, the stop token too, and the logits it was
+            chosen from, (vocabulary,), float32, before any temperature.
     """
 
     cache: MixedCache
@@ -37,6 +40,7 @@ class Reader:
     is_cancelled: Callable[[], bool] = lambda: False
     sampling: Sampling = GREEDY
     earlier: Sequence[Turn] = ()
+    note: Callable[[int, Tensor], None] = lambda *_: None
 
 
 def decode(model: VisionLanguageModel, reader: Reader) -> Iterator[int]:
@@ -73,6 +77,7 @@ def decode_together(
         ids = [text[-1:] for text in ids]
         for number in list(going):
             token = choices[number](logits[number])
+            readers[number].note(token, logits[number])
             ids[number] = torch.tensor([token])
             if token in model.prompt.stop_ids:
                 del going[number]

@@ -1,11 +1,14 @@
 """Questions that go on from others, and such that name a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from asking import question
 from tiny_model import START_S
 
-from agent.answerer import MAX_QUESTION_TOKENS, Answerer
+from agent.abstention import Abstention
+from agent.answerer import MAX_QUESTION_TOKENS, NOT_SURE, Answerer
 from agent.messages import Understood
 from agent.progress import Progress
 from agent.vlm.model import VisionLanguageModel
@@ -64,3 +67,25 @@ async def test_what_was_said_before_never_makes_a_question_too_long(
         question("and where to ?", earlier=((long, ""),)), Progress()
     )
     assert torch.equal(found, answerer._queries(asked, Progress()))
+
+
+def abstaining(answerer: Answerer, threshold: float) -> Answerer:
+    found = Abstention("", 2, threshold, 0.05, 0.95, 100, 0.8)
+    return replace(answerer, abstention=found)
+
+
+async def test_an_answer_that_is_not_sure_is_not_given(answerer: Answerer):
+    plain = await answerer.answer(question())
+    sure = await abstaining(answerer, 0.0).answer(question())
+    assert (plain.confidence, plain.status) == (None, "ok")
+    assert (sure.answer, sure.status) == (plain.answer, "ok")
+    assert 0 < sure.confidence < 1
+    progress = Progress(is_streamed=True)
+    unsure = await abstaining(answerer, 1.0).answer(question(), progress)
+    assert (unsure.answer, unsure.status) == (NOT_SURE, "unsure")
+    assert unsure.confidence == sure.confidence
+    assert unsure.evidence == sure.evidence
+    text = ""
+    async for delta in progress.deltas():
+        text = delta.text if delta.seq == 0 else text + delta.text
+    assert text == NOT_SURE

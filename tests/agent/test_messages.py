@@ -71,6 +71,7 @@ def test_answer_on_the_wire_has_the_shape_of_the_protocol() -> None:
             ],
         },
         "understood": None,
+        "confidence": None,
         "timings_ms": {"total": 12.346},
         "tokens": {"context": 7},
         "model": "builtin",
