@@ -3,9 +3,10 @@
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
 `benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`,
 `long-run.json`, `long-run-7b.json`, `index-speed.json`, `archive.json`, `ingest.json`,
-`sampling.json`, `soak.json`, or an `accuracy*.json` there: `accuracy.json` of 32
-chunks, `-now` of one type, `-128` to `-2700` of longer streams, `-summary` of weights
-that were trained to summarise, `-float32` to `-int4` of KV written in so many bits.
+`sampling.json`, `soak.json`, `standing.json`, `standing-margins.json`, or an
+`accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to
+`-2700` of longer streams, `-summary` of weights that were trained to summarise,
+`-float32` to `-int4` of KV written in so many bits.
 """
 
 import json
@@ -25,6 +26,7 @@ from benchmarks.model_tables import change_table, decode_table
 from benchmarks.numbers_table import WAYS, numbers_table, written_table
 from benchmarks.sampling_table import sampling_table
 from benchmarks.soak_table import soak_table
+from benchmarks.standing_table import margins_sentence, standing_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -118,6 +120,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "cameras-per-core": ("README.md", cameras_sentence),
     "sampling": ("docs/cameras.md", sampling_table),
     "soak": ("docs/cameras.md", soak_table),
+    "standing": ("docs/standing.md", standing_table),
+    "standing-margins": ("docs/standing.md", margins_sentence),
     **{
         f"accuracy-{name}": ("docs/accuracy.md", accuracy_table)
         for name in ("128", "1024", "2700", "summary")
