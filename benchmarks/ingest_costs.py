@@ -110,10 +110,10 @@ def hardware_row(path: Path) -> dict[str, Any] | str:
 def throughput(path: Path, seconds: int, turns: int) -> dict[str, Any]:
     """Compare the whole ingest, its chunks dropped, with PyAV alone, turn by turn.
 
-    Both count from the frame that completes the ingest's first chunk to the end, so
-    that no start of a process counts; `with_start` are those of all frames. `ratio` is
-    of frames per second, `cpu_ratio` of frames per CPU second of the process that
-    decodes, on which a busy machine has less influence.
+    Both count from the frame that completes the ingest's first chunk to the last frame,
+    so that no start or end of a process counts; `with_start` are those of all frames.
+    `ratio` is of frames per second, `cpu_ratio` of frames per CPU second of the process
+    that decodes, on which a busy machine has less influence.
     """
     frames = seconds * FPS
     taken, bare = [], []
@@ -151,7 +151,7 @@ class _Taken:
 
     Attributes:
         skipped: Frames that had been decoded when the first chunk came.
-        seconds: From then to the end.
+        seconds: From then to when the last chunk came.
         cpu_s: CPU seconds of the reader in that time.
         all_s: From entering the source to the end.
     """
@@ -169,11 +169,13 @@ async def _take_all(path: Path) -> _Taken:
     async with CameraSource(settings) as source:
         first = await anext(source)
         first_s, first_cpu_s = time.perf_counter(), _reader_cpu_s()
-        await _take(source)
+        last_s = first_s
+        async for _ in source:
+            last_s = time.perf_counter()
         ended_s = time.perf_counter()
     return _Taken(
         skipped=round((first.end_s - first.start_s) * FPS),
-        seconds=ended_s - first_s,
+        seconds=last_s - first_s,
         cpu_s=_buried_cpu_s() - before_s - first_cpu_s,
         all_s=ended_s - began_s,
     )

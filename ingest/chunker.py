@@ -7,7 +7,7 @@ import numpy as np
 
 from ingest.errors import CameraError
 from ingest.frame import Frame, FrameChunk
-from ingest.motion import cells_of_rgb, change
+from ingest.motion import Cells, cells_of_rgb, change
 
 MAX_GAP_INTERVALS = 3
 MIN_CUT_FRAMES = 2  # a chunk gets so long before a cut ends it: a flicker ends nothing
@@ -39,13 +39,18 @@ def chunk_frames(
         CameraError: What `frames` raised, after the frames before it were given out.
     """
     batch: list[Frame] = []
+    before: Cells | None = None
     try:
         for frame in frames:
-            is_full = len(batch) == num_frames
-            if batch and (is_full or _breaks(batch, frame, fps, max_s)):
+            cells = cells_of_rgb(frame.pixels)
+            is_cut = before is not None and change(before, cells) > CUT
+            is_over = len(batch) == num_frames
+            is_over = is_over or (is_cut and len(batch) >= MIN_CUT_FRAMES)
+            if batch and (is_over or _breaks(batch, frame, fps, max_s)):
                 yield _close(camera, batch, min(_due_s(batch, fps), frame.time_s))
                 batch = []
             batch.append(frame)
+            before = cells
     except CameraError:
         if batch:
             yield _close(camera, batch, _due_s(batch, fps))
@@ -58,14 +63,7 @@ def _breaks(batch: list[Frame], frame: Frame, fps: float, max_s: float) -> bool:
     last = batch[-1]
     is_late = frame.time_s - last.time_s > MAX_GAP_INTERVALS / fps
     is_long = frame.time_s - batch[0].time_s > max_s
-    if is_late or is_long or frame.pixels.shape != last.pixels.shape:
-        return True
-    return len(batch) >= MIN_CUT_FRAMES and _is_cut(last, frame)
-
-
-def _is_cut(last: Frame, frame: Frame) -> bool:
-    """Tell whether a frame shows another view."""
-    return change(cells_of_rgb(last.pixels), cells_of_rgb(frame.pixels)) > CUT
+    return is_late or is_long or frame.pixels.shape != last.pixels.shape
 
 
 def _due_s(batch: list[Frame], fps: float) -> float:
