@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -92,3 +93,29 @@ async def test_tail_tells_of_chunks_and_answers(
         await tail.wait()
     assert told[-1]["body"]["answer"] == said["answer"]
     assert said["understood"]["words"] == "in the last hour"
+
+
+async def test_standing_questions_are_set_listed_and_removed_and_outlive_a_restart(
+    make_service: Callable[..., Any], config: dict[str, Any]
+) -> None:
+    config["cameras"]["gate"]["watch"] = {"fire": {"question": "Is there a fire?"}}
+    service = make_service(config)
+    await service.start()
+
+    async def listed() -> dict[str, Any]:
+        found = json.loads(await longwatch(service, "watch", "list", "--json"))
+        return {each["name"]: each for each in found}
+
+    async def is_listed(*names: str) -> bool:
+        return set(await listed()) == set(names)
+
+    await until(partial(is_listed, "fire"), timeout_s=20)
+    await longwatch(service, "watch", "add", "gate", "plate", "Was #47 seen?")
+    await until(partial(is_listed, "fire", "plate"), timeout_s=20)
+    await asyncio.to_thread(service.end, signal.SIGTERM)
+    await service.start()
+    found = await listed()
+    assert found["plate"]["question"] == "Was #47 seen?"
+    assert (found["plate"]["source"], found["fire"]["source"]) == ("set", "config")
+    await longwatch(service, "watch", "remove", "gate", "plate")
+    await until(partial(is_listed, "fire"), timeout_s=20)

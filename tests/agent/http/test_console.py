@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,11 @@ from agent.http.server import HttpServer
 from agent.http.settings import HttpSettings, Rights, Token
 from agent.messages import Answer, Coverage, Evidence, Gap, Question
 from agent.progress import Progress
+from agent.standing.budget import Budget
+from agent.standing.checker import Checker
+from agent.standing.judging import Judge
+from agent.standing.keeping import StandingFile
+from agent.standing.questions import StandingQuestions
 from agent.vlm.model import VisionLanguageModel
 from ingest.clock import utc_now
 from memory.kv import ChunkId
@@ -266,6 +272,44 @@ async def test_a_camera_is_paused_and_resumed(browser: Browser, served: House):
 
     async with source, HttpServer(served, HttpSettings(port=0)) as server:
         await browser.visit(server.url, look)
+
+
+async def test_a_standing_question_is_set_told_of_and_removed(
+    browser: Browser, house_of: Callable[..., House], talker: Talker, tmp_path: Path
+):
+    never: Any = None  # nothing is checked here
+    checker = Checker(Judge(never, never, never, Budget(0.1)), never)
+    file = StandingFile(tmp_path / "standing.json")
+    standing = StandingQuestions(checker, file, lambda *_: None)
+    await standing.load()
+    house = house_of(talker, standing=standing)
+    loop = asyncio.get_running_loop()
+
+    def look(page: Any) -> None:
+        page.wait_for_selector("#standing:not([hidden])")
+        page.wait_for_selector("#connection:text('connected')")
+        page.select_option("#watch-camera", "door")
+        page.fill("#watch-name", "red car")
+        page.fill("#watch-question", "Is there a red car?")
+        page.press("#watch-question", "Enter")
+        assert page.query_selector("#watches li") is None  # no name has a space
+        page.fill("#watch-name", "red-car")
+        page.press("#watch-question", "Enter")
+        page.wait_for_selector("#watches li:has-text('Is there a red car?')")
+        found = {"camera": "door", "chunk": talker.chunk.name, "film": None}
+        alert = {"camera": "door", "name": "red-car", "state": "Yes, a red car."}
+        told = {**alert, "evidence": [found]}
+        loop.call_soon_threadsafe(house.news.tell, "alert", told)
+        line = page.wait_for_selector(".alert-line:has-text('Yes, a red car.')")
+        line.wait_for_selector("button").click()
+        page.wait_for_selector("#evidence[open] img")
+        page.keyboard.press("Escape")
+        page.click("#watches button:text('Remove')")
+        page.wait_for_selector("#watches:not(:has(li))", state="attached")
+
+    async with HttpServer(house, HttpSettings(port=0)) as server:
+        await browser.visit(server.url, look)
+    assert standing.all() == ()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
