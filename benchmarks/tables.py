@@ -3,10 +3,10 @@
 Run `python -m benchmarks.tables` after a benchmark has written its JSON to
 `benchmarks/results/`: `path.json`, `change.json`, `decode.json`, `written.json`,
 `long-run.json`, `long-run-7b.json`, `index-speed.json`, `archive.json`, `ingest.json`,
-`sampling.json`, `soak.json`, `standing.json`, `standing-margins.json`, or an
-`accuracy*.json` there: `accuracy.json` of 32 chunks, `-now` of one type, `-128` to
-`-2700` of longer streams, `-summary` of weights that were trained to summarise,
-`-float32` to `-int4` of KV written in so many bits.
+`sampling.json`, `soak.json`, `standing.json`, `standing-margins.json`,
+`abstention.json`, or an `accuracy*.json` there: `accuracy.json` of 32 chunks, `-now`
+of one type, `-128` to `-2700` of longer streams, `-summary` of weights that were
+trained to summarise, `-float32` to `-int4` of KV written in so many bits.
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.abstention_table import abstention_table
 from benchmarks.accuracy_table import accuracy_table
 from benchmarks.ingest_table import cameras_sentence, ingest_table
 from benchmarks.memory_tables import (
@@ -120,6 +121,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "cameras-per-core": ("README.md", cameras_sentence),
     "sampling": ("docs/cameras.md", sampling_table),
     "soak": ("docs/cameras.md", soak_table),
+    "abstention": ("docs/abstention.md", abstention_table),
     "standing": ("docs/standing.md", standing_table),
     "standing-margins": ("docs/standing.md", margins_sentence),
     **{
