@@ -122,7 +122,7 @@ class Desk:
             earlier = question.earlier or turns
             asked = replace(self.understand(question), earlier=earlier)
             answer = await self._answerer.answer(asked, progress)
-        if answer.status != "error":
+        if answer.status in {"ok", "partial"}:
             self._conversations.add(question.conversation, question.text, answer.answer)
         return answer
 

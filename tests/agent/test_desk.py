@@ -11,7 +11,7 @@ from waiting import until
 
 from agent import desk as desk_module
 from agent.desk import MAX_AT_ONCE, Desk
-from agent.messages import Answer, Question, ReplyTo
+from agent.messages import Answer, Question, ReplyTo, Status
 from agent.news import News
 from agent.progress import Progress
 
@@ -30,6 +30,7 @@ class Slow:
 
     let: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[Question] = field(default_factory=list)
+    status: Status = "ok"
     cancelled: int = 0
 
     async def answer(self, question: Question, progress: Progress) -> Answer:
@@ -40,7 +41,7 @@ class Slow:
             self.cancelled += 1
             raise
         said = f"said {len(self.asked)}"
-        return Answer(question.id, question.text, said, "ok")
+        return Answer(question.id, question.text, said, self.status)
 
 
 @pytest.fixture
@@ -156,6 +157,16 @@ async def test_a_conversation_is_seen_by_what_comes_after(slow: Slow, ask: Calla
     await ask("who?")
     earlier = [asked.earlier for asked in slow.asked]
     assert earlier == [(), (("who came?", "said 1"),), (), ()]
+
+
+async def test_what_was_not_answered_is_no_part_of_a_conversation(
+    slow: Slow, ask: Callable
+):
+    slow.let.set()
+    slow.status = "unsure"
+    await ask("who came?", conversation="c")
+    await ask("why?", conversation="c")
+    assert slow.asked[-1].earlier == ()
 
 
 async def test_who_says_what_was_said_before_is_believed(slow: Slow, ask: Callable):

@@ -26,7 +26,9 @@ class Service:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.config = folder / "longwatch.yaml"
         self.log = folder / "agent.log"
-        body = {"data_dir": str(folder / "data"), "http": {"port": 0}, **config}
+        # What the built-in model makes of a real clip it is rightly not sure of.
+        usual = {"http": {"port": 0}, "answers": {"abstain": False}}
+        body = {"data_dir": str(folder / "data"), **usual, **config}
         body["log"] = {"format": "json"}
         self.config.write_text(yaml.safe_dump(body))
         self._process: subprocess.Popen[bytes] | None = None
