@@ -54,6 +54,7 @@ async def test_a_camera_is_paused_and_resumed_and_coverage_says_so(
 
     async def is_paused() -> bool:
         states = await service.states()
+        assert states["gate"]["when_behind"] == "drop_oldest"
         return bool(states["gate"]["state"] == "paused")
 
     await longwatch(service, "pause", "gate")
