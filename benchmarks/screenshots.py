@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from PIL import Image
 
 from agent.config import load_config
 from agent.demo_agent import free_port, running_agent
@@ -20,6 +21,7 @@ from ingest.clock import utc_now
 from ingest.simulation.world import World
 
 WATCH_S = 120
+COLOURS = 256
 CHUNK_S = 8.0  # what is newer may not be remembered yet
 WAIT_MS = 20_000
 WIDE = {"width": 1120, "height": 900}
@@ -77,6 +79,9 @@ def _shoot(url: str, folder: Path, question: DemoQuestion) -> None:
 
 def _save(page: Any, path: Path) -> None:
     page.screenshot(path=str(path), full_page=True)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(COLOURS)
+    small.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

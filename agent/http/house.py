@@ -172,8 +172,8 @@ class House:
         return self.linked(answer_to_dict(answer))
 
     def linked(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Give an answer that is ready for JSON with links to its evidence."""
-        evidence = [self._linked(found) for found in answer["evidence"]]
+        """Give an answer, or an alert, ready for JSON with links to its evidence."""
+        evidence = [self._linked(found) for found in answer.get("evidence", ())]
         return {**answer, "evidence": evidence}
 
     def _linked(self, found: dict[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,12 @@
 // Ask, and see the answer come: its words, its moments, and what was not watched.
 
 import { ApiError, eventsOf, getJson, newId, request } from "./api.js";
+import { select } from "./cameras.js";
 import { byId, clock, make, moment } from "./dom.js";
 import { openEvidence } from "./evidence.js";
-import { lightUp } from "./timeline.js";
+import { lightUp, lookAt } from "./timeline.js";
+import { STATUS, detail, reason } from "./words.js";
 
-const STATUS = {
-  partial: "Answered from less than was asked for",
-  unsure: "Not sure",
-  no_coverage: "Nothing was watched then",
-  error: "Not answered",
-};
-const KINDS = { offline: "offline", stalled: "frozen", dropped: "the model was behind", paused: "paused", not_started: "the agent was off", not_watched: "not known why" };
 const MAX_GAPS = 5;
 
 let conversation = newId();
@@ -25,9 +20,16 @@ export function startAsking() {
   byId("cancel").addEventListener("click", () => getJson(`/api/ask/${asked}/cancel`, { json: {} }).catch(() => {}));
   byId("forget").addEventListener("click", () => {
     conversation = newId();
-    byId("answers").replaceChildren();
-    lightUp([]);
+    byId("answers").prepend(make("p", { class: "note turn", text: "A new conversation: what is below is not gone on from." }));
+    byId("forget").hidden = true;
+    byId("question").focus();
   });
+}
+
+/** @param {boolean} isAllowed */
+export function allowAsking(isAllowed) {
+  byId("ask").hidden = !isAllowed;
+  byId("may-not-ask").hidden = isAllowed;
 }
 
 /** @param {string[]} cameras */
@@ -51,6 +53,7 @@ async function ask() {
   const cameras = chosen();
   const view = begin(question);
   busy(true);
+  byId("forget").hidden = false;
   try {
     const response = await request("/api/ask", { json: cameras.length ? { ...body, cameras } : body });
     for await (const { type, data } of eventsOf(response)) {
@@ -109,17 +112,40 @@ function finish(view, answer) {
   view.isWhole = true;
   view.text.textContent = answer.error ? "" : answer.answer;
   view.entry.dataset.status = answer.status;
-  const status = STATUS[/** @type {"error"} */ (answer.status)];
+  const status = STATUS[answer.status];
   if (answer.error) note(view, `${status}: ${answer.error.message}`, "error");
   else if (status) note(view, [status, ...answer.degraded].join(", "));
   if (answer.understood) tellTime(view, answer.understood);
   view.moments.replaceChildren(...answer.evidence.map(thumbnail));
-  const gaps = answer.coverage.gaps;
+  tellCoverage(view, answer.coverage);
+  lightUp(answer.evidence);
+  offerTimelines(view, answer.evidence.filter((/** @type {any} */ found) => found.level === "low"));
+}
+
+/** @param {any} view @param {{watched: any[], gaps: any[]}} coverage */
+function tellCoverage(view, { watched, gaps }) {
   for (const gap of gaps.slice(-MAX_GAPS)) {
-    note(view, `${gap.camera} was not watched ${clock(gap.start)} to ${clock(gap.end)}: ${KINDS[/** @type {"offline"} */ (gap.kind)] ?? gap.kind}`);
+    note(view, `${gap.camera} was not watched ${clock(gap.start)} to ${clock(gap.end)}: ${reason(gap.kind)}`);
   }
   if (gaps.length > MAX_GAPS) note(view, `and ${gaps.length - MAX_GAPS} gaps before that`);
-  lightUp(answer.evidence);
+  if (watched.length && !gaps.length) note(view, "all of that time was watched");
+}
+
+/** Ways to where the chunks that were re-loaded lie. @param {any} view @param {any[]} found */
+function offerTimelines(view, found) {
+  const cameras = [...new Set(found.map((each) => each.camera))];
+  const buttons = cameras.map((camera) => make("button", {
+    type: "button",
+    class: "show-lit",
+    text: `Show on the timeline of ${camera}`,
+    onclick: () => {
+      lightUp(found);
+      select(camera);
+      lookAt(found.filter((each) => each.camera === camera));
+      byId("timeline-title").scrollIntoView({ block: "nearest" });
+    },
+  }));
+  if (buttons.length) view.entry.append(make("div", { class: "row" }, ...buttons));
 }
 
 /** @param {any} found */
@@ -127,7 +153,7 @@ function thumbnail(found) {
   const button = make("button", {
     type: "button",
     class: "moment",
-    "aria-label": `${found.camera}, ${clock(found.start)}: open`,
+    "aria-label": `${found.camera}, ${clock(found.start)}, read ${detail(found.level)}: open`,
     onclick: () => openEvidence(found.camera, found.chunk),
   });
   if (found.picture) {
@@ -136,6 +162,6 @@ function thumbnail(found) {
     button.append(image);
   }
   button.append(make("span", {}, `${found.camera} `, moment(found.start)));
-  button.append(make("span", { text: found.level === "low" ? "read fine" : "read coarsely" }));
+  button.append(make("span", { text: `read ${detail(found.level)}` }));
   return button;
 }

@@ -35,6 +35,27 @@ export function draw(tag, properties = {}, ...children) {
   return element;
 }
 
+/**
+ * Make a list show these rows, and touch no row that stays: what has the focus keeps it.
+ * @param {Element} list
+ * @param {{key: string, make: () => HTMLElement}[]} rows in an order that rows keep
+ */
+export function patch(list, rows) {
+  const keys = new Set(rows.map((row) => row.key));
+  const kept = new Map();
+  for (const child of /** @type {HTMLElement[]} */ ([...list.children])) {
+    if (keys.has(child.dataset.key ?? "")) kept.set(child.dataset.key, child);
+    else child.remove();
+  }
+  let next = list.firstElementChild;
+  for (const row of rows) {
+    const element = kept.get(row.key) ?? row.make();
+    element.dataset.key = row.key;
+    if (element === next) next = next.nextElementSibling;
+    else list.insertBefore(element, next);
+  }
+}
+
 const DAY_MS = 86_400_000;
 
 /** A moment as the person's own clock shows it; with the day if that is not today. @param {string|number} time */

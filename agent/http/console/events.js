@@ -2,10 +2,12 @@
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const LOOK_MS = 20_000; // a connection can be dead without a word: a network that is gone
+const PATIENCE_MS = 10_000;
 const TYPES = ["camera", "chunk", "question", "answer", "alert", "watch", "lost"];
 
 /**
- * @param {{heard: (type: string, data: any) => void, up: () => void, down: () => void}} on
+ * @param {{heard: (type: string, data: any) => void, up: () => Promise<void>, down: () => void}} on
  */
 export function follow(on) {
   let wait = FIRST_WAIT_MS;
@@ -15,22 +17,35 @@ export function follow(on) {
   function open() {
     clearTimeout(timer);
     source?.close();
-    source = new EventSource("/api/events");
-    source.onopen = () => {
-      wait = FIRST_WAIT_MS;
-      on.up();
-    };
-    source.onerror = () => {
-      source?.close(); // its own way of trying again knows no back-off
-      on.down();
-      timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
-      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
-    };
+    const mine = new EventSource("/api/events");
+    source = mine;
+    source.onopen = () => on.up().then(() => { wait = FIRST_WAIT_MS; }, () => { if (mine === source) lose(); });
+    source.onerror = lose; // its own way of trying again knows no back-off
     for (const type of TYPES) {
       source.addEventListener(type, (event) => on.heard(type, JSON.parse(/** @type {MessageEvent} */ (event).data)));
     }
   }
 
+  function lose() {
+    source?.close();
+    source = null;
+    on.down();
+    clearTimeout(timer);
+    timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
+    wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+  }
+
+  async function look() {
+    const looked = source;
+    if (!looked || document.hidden) return;
+    const isThere = await fetch("/healthz", { signal: AbortSignal.timeout(PATIENCE_MS) }).then((r) => r.ok, () => false);
+    if (!isThere && looked === source) lose();
+  }
+
+  setInterval(look, LOOK_MS);
+  document.addEventListener("visibilitychange", look); // a phone that slept
+  addEventListener("offline", lose);
+  addEventListener("online", open);
   open();
-  return { again: open };
+  return { again: open, lose };
 }

@@ -1,7 +1,7 @@
 // The console: loads what there is, then follows what happens.
 
 import { getJson, needs } from "./api.js";
-import { offerCameras, startAsking } from "./ask.js";
+import { allowAsking, offerCameras, startAsking } from "./ask.js";
 import { hearOfCamera, loadCameras, startCameras } from "./cameras.js";
 import { byId } from "./dom.js";
 import { follow } from "./events.js";
@@ -22,8 +22,9 @@ async function load() {
   const found = await loadCameras();
   const names = found.cameras.map((/** @type {any} */ camera) => camera.name);
   offerCameras(names);
+  allowAsking(found.can.ask);
+  await loadWatches(names, found.can.watch);
   tell(`connected, model ${found.model}`, false);
-  await loadWatches(names);
 }
 
 /** @param {string} type @param {any} data */
@@ -35,7 +36,7 @@ function heard(type, data) {
     refreshTimeline(data.camera);
   }
   if (type === "alert" || type === "watch") reloadWatches().catch(() => {});
-  if (type === "lost") load().catch(() => {});
+  if (type === "lost") load().catch(live.lose);
 }
 
 byId("logout").hidden = !localStorage.getItem("logged-in"); // the cookie itself can't be seen
@@ -46,14 +47,16 @@ startWatches();
 
 const live = follow({
   heard,
-  up: () => load().catch(() => {}),
+  up: load,
   down: () => {
+    if (login.open) return;
     tell("connection lost, trying again", true);
     getJson("/api/health").catch(() => {}); // tells whether a token is what is missing
   },
 });
 
 needs.login = () => {
+  tell("a token is needed", false);
   if (!login.open) login.showModal();
 };
 
