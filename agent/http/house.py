@@ -173,7 +173,7 @@ class House:
 
     def linked(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Give an answer, or an alert, ready for JSON with links to its evidence."""
-        evidence = [self._linked(found) for found in answer.get("evidence", ())]
+        evidence = [self._linked(found) for found in answer["evidence"]]
         return {**answer, "evidence": evidence}
 
     def _linked(self, found: dict[str, Any]) -> dict[str, Any]:

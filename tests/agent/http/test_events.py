@@ -49,7 +49,7 @@ async def test_what_happens_is_told_to_who_may_see_it(serve: Callable, house: Ho
         for camera in ("door", "yard"):
             tell("camera", {"name": camera, "state": "online"})
             tell("chunk", {"camera": camera, "chunk": "1-2"})
-            tell("alert", {"camera": camera, "name": "fire"})
+            tell("alert", {"camera": camera, "name": "fire", "evidence": []})
             for about in ([camera], [], ["door", "yard"]):
                 tell("question", {"id": "q", "question": "?", "cameras": about})
         tell("chunk", {"camera": "yard", "chunk": "last"})
@@ -58,7 +58,7 @@ async def test_what_happens_is_told_to_who_may_see_it(serve: Callable, house: Ho
     assert own == [
         ("camera", {"name": "yard", "state": "online"}),
         ("chunk", {"camera": "yard", "chunk": "1-2"}),
-        ("alert", {"camera": "yard", "name": "fire"}),
+        ("alert", {"camera": "yard", "name": "fire", "evidence": []}),
         ("question", {"id": "q", "question": "?", "cameras": ["yard"]}),
         ("chunk", {"camera": "yard", "chunk": "last"}),
     ]
