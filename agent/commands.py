@@ -32,13 +32,19 @@ async def obey(
                 case Command(("cancel",), name):
                     desk.cancel(name.decode(errors="replace"))
                 case Command((camera, "watching"), wanted):
-                    is_watching = _SWITCH[wanted.strip().lower()]
-                    await pauses.set_watching(camera, is_watching=is_watching)
+                    await pauses.set_watching(camera, is_watching=_is_on(wanted))
                 case Command((camera, "watch", name), b""):
                     await standing.remove(camera, name)
                 case Command((camera, "watch", name), wanted):
                     await standing.set(parse_standing(wanted, camera, name))
-        except (StandingError, OSError, KeyError) as exc:
+        except (StandingError, ValueError, OSError) as exc:
             told = "/".join(command.path)
-            reason = str(exc) if isinstance(exc, StandingError) else type(exc).__name__
+            reason = exc.strerror if isinstance(exc, OSError) else exc
             logger.warning("can't do %s: %s", told, reason)
+
+
+def _is_on(payload: bytes) -> bool:
+    word = payload.strip().lower()
+    if word not in _SWITCH:
+        raise ValueError("found something else, allowed: on, off")
+    return _SWITCH[word]

@@ -156,9 +156,13 @@ class CameraRecord:
         self._outage = GapReason.PAUSED if is_gap else None
 
     def note_resumption(self) -> None:
-        """Note that it is to be watched again; what was missed is not made up for."""
+        """Note that it is to be watched again; what was missed is not made up for.
+
+        Until the first chunk it still misses what it misses because of the pause.
+        """
+        reason = self._outage
         self._end_outage()
-        self._state = CameraState.STARTING
+        self._state, self._outage = CameraState.STARTING, reason
 
     def _end_outage(self) -> None:
         """Keep a gap that went on until now as one that is over."""

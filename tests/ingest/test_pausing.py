@@ -45,6 +45,9 @@ async def test_a_pause_ends_the_reader_and_is_a_gap(
     assert gap.reason is GapReason.PAUSED
     assert gap.start_s == pytest.approx(before.end_s, abs=0.3)
     assert gap.end_s == pytest.approx(resumed_s, abs=0.1)
+    opening = source.gaps[1]
+    assert (opening.start_s, opening.reason) == (gap.end_s, GapReason.PAUSED)
+    assert opening.end_s <= after.start_s
 
 
 async def test_one_that_begins_paused_is_not_read_before_it_is_resumed(
@@ -60,7 +63,8 @@ async def test_one_that_begins_paused_is_not_read_before_it_is_resumed(
         source.resume()
         await anext(source)
         await until(lambda: source.status.state is CameraState.ONLINE)
-    assert source.gaps[0].reason is GapReason.PAUSED
+    assert {gap.reason for gap in source.gaps} == {GapReason.PAUSED}
+    assert source.gaps[-1].end_s == source.began_s
 
 
 async def test_what_can_wait_loses_nothing():

@@ -63,6 +63,7 @@ async def test_a_camera_is_paused_and_resumed_and_coverage_says_so(
     await asyncio.to_thread(service.end, signal.SIGTERM)
     await service.start()
     await until(is_paused, timeout_s=10)
+    await asyncio.sleep(2)
     await longwatch(service, "resume", "gate")
     await service.until_chunks(2, "gate", timeout_s=30)
     answer = await service.ask("what was there?")
