@@ -7,9 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memory.archive_check import Fault, check_chunk, find_chunks
-from memory.archive_file import ArchiveWriter, Record, count_records, read_records
+from memory.archive_file import (
+    ArchiveWriter,
+    CameraGaps,
+    Record,
+    count_records,
+    read_records,
+)
 from memory.archive_upkeep import carry_out
 from memory.errors import ChunkNotFoundError
+from memory.gaps import GapLog, cameras_with_gaps
 from memory.kv import ChunkId, Level
 from memory.redis_archive import RedisArchive
 from memory.retention import Booked, Freed, Limits, plan_retirement
@@ -125,7 +132,7 @@ async def prune(
 async def export_chunks(
     archive: RedisArchive, scope: Scope, path: Path, tell: Tell
 ) -> int:
-    """Write the chunks of the scope to a file; give how many.
+    """Write the chunks of the scope to a file, and its gaps; give how many chunks.
 
     Raises:
         ArchiveUnavailableError: The archive does not answer; then there is no file.
@@ -136,9 +143,12 @@ async def export_chunks(
         own = archive.of_model(model)
         chunks = await own.timeline(camera, scope.start_ms, scope.end_ms)
         wanted += [(own, chunk) for chunk in chunks]
+    gaps = await _load_gaps(archive, scope)
     writer = ArchiveWriter(path)
     await asyncio.to_thread(writer.open)
     try:
+        for each in gaps:
+            await asyncio.to_thread(writer.write, each)
         for number, (own, chunk) in enumerate(wanted, start=1):
             record = await _load(own, chunk)
             if record is not None:
@@ -147,7 +157,18 @@ async def export_chunks(
         await asyncio.to_thread(writer.finish)
     finally:
         await asyncio.to_thread(writer.close)
-    return writer.count
+    return writer.count - len(gaps)
+
+
+async def _load_gaps(archive: RedisArchive, scope: Scope) -> list[CameraGaps]:
+    """Give the gaps of the scope, camera by camera."""
+    log, found = GapLog(), []
+    for camera in await cameras_with_gaps(archive):
+        if not scope.cameras or camera in scope.cameras:
+            await log.load(archive, camera)
+            gaps = tuple(log.within(camera, scope.start_ms, scope.end_ms))
+            found += [CameraGaps(camera, gaps)] if gaps else []
+    return found
 
 
 async def _load(archive: RedisArchive, chunk: ChunkId) -> Record | None:
@@ -160,7 +181,7 @@ async def _load(archive: RedisArchive, chunk: ChunkId) -> Record | None:
 
 
 async def import_chunks(archive: RedisArchive, path: Path, tell: Tell) -> Imported:
-    """Store a file's chunks, apart from those that are there.
+    """Store a file's chunks, apart from those that are there, and its gaps.
 
     The whole file is read first, so that a damaged one changes nothing.
 
@@ -173,13 +194,26 @@ async def import_chunks(archive: RedisArchive, path: Path, tell: Tell) -> Import
     """
     total = await asyncio.to_thread(count_records, path)
     records = read_records(path)
-    num_skipped = 0
+    num_chunks, num_skipped = 0, 0
     for number in range(1, total + 1):
-        record = await asyncio.to_thread(next, records)
-        own = archive.of_model(record.model)
-        if await own.keeps(record.chunk):
-            num_skipped += 1
-        else:
-            await own.put(record.chunk, record.blobs)
+        match await asyncio.to_thread(next, records):
+            case CameraGaps() as found:
+                await _store_gaps(archive, found)
+            case record:
+                own = archive.of_model(record.model)
+                if await own.keeps(record.chunk):
+                    num_skipped += 1
+                else:
+                    await own.put(record.chunk, record.blobs)
+                    num_chunks += 1
         tell(number, total)
-    return Imported(total - num_skipped, num_skipped)
+    return Imported(num_chunks, num_skipped)
+
+
+async def _store_gaps(archive: RedisArchive, found: CameraGaps) -> None:
+    """Have the archive know a camera's gaps beside those that it knows."""
+    log = GapLog()
+    await log.load(archive, found.camera)
+    for gap in found.gaps:
+        log.add(found.camera, gap)
+    await log.write(archive)

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from agent.config_sections import CameraName, Section
-from agent.http.settings import LOOPBACK, HttpSettings, Rights, Token
+from agent.config_sections import CameraName, ExistingFile, Section
+from agent.http.settings import LOOPBACK, HttpSettings, Rights, Token, url_of
 
 _SECRET = re.compile(r"[A-Za-z0-9._~+/-]{16,256}=*")  # RFC 6750 allows these
 _SECRET_WORDS = "16 to 256 letters, digits or - . _ ~ + /"
@@ -59,6 +59,12 @@ class HttpConfig(Section):
         pattern=r"^https?://[^\s?#]+$",
         description="what links in answers begin with; null: where it listens",
     )
+    cert_file: ExistingFile | None = Field(
+        default=None, description="its certificate, for https; null: http"
+    )
+    key_file: ExistingFile | None = Field(
+        default=None, description="its key; null: in the same file"
+    )
     tokens: list[TokenConfig] = Field(
         default=[], max_length=256, description="who may do what"
     )
@@ -88,18 +94,35 @@ class HttpConfig(Section):
                 raise ValueError(f"found none for host {host}, allowed: {allowed}")
         return tokens
 
+    @field_validator("key_file")
+    @classmethod
+    def _has_certificate(cls, file: str | None, info: ValidationInfo) -> str | None:
+        if file is not None and info.data.get("cert_file") is None:
+            raise ValueError("found it alone, allowed: with cert_file")
+        return file
+
+    def url_at(self, host: str) -> str:
+        """Give where it is reached by a name or an address of this machine."""
+        return url_of(host, self.port, is_secure=self.cert_file is not None)
+
     def links_base(self) -> str | None:
         """Give what links in answers begin with; None if there can be none."""
         if not self.enabled:
             return None
         if self.public_url is not None:
             return self.public_url.rstrip("/")
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}" if self.port else None
+        return self.url_at(self.host) if self.port else None
 
     def settings(self) -> HttpSettings | None:
         """Build what the server listens by; None if there is to be none."""
         if not self.enabled:
             return None
         tokens = tuple(token.build() for token in self.tokens)
-        return HttpSettings(self.host, self.port, tokens, self.requests_per_minute)
+        return HttpSettings(
+            self.host,
+            self.port,
+            tokens,
+            self.requests_per_minute,
+            self.cert_file,
+            self.key_file,
+        )

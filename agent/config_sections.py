@@ -30,7 +30,14 @@ def _check_zone(name: str) -> str:
     return name
 
 
+def _check_file(file: str) -> str:
+    if not Path(file).is_file():
+        raise ValueError(f"found {file!r}, allowed: a file that exists")
+    return file
+
+
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
+ExistingFile = Annotated[str, AfterValidator(_check_file)]
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 

@@ -1,12 +1,11 @@
 """The sections of the config file about servers: the archive and the broker."""
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from agent.config_sections import Section
+from agent.config_sections import ExistingFile, Section
 from agent.mqtt_settings import MqttSettings, Version
 
 EMBEDDED = "embedded"
@@ -68,13 +67,13 @@ class MqttConfig(Section):
     prefix: Prefix = Field(default="longwatch", description="first part of every topic")
     username: str | None = Field(default=None, description="who we are to the broker")
     password: SecretStr | None = Field(default=None, description="goes with username")
-    ca_file: str | None = Field(
+    ca_file: ExistingFile | None = Field(
         default=None, description="certificates to check mqtts:// by"
     )
-    cert_file: str | None = Field(
+    cert_file: ExistingFile | None = Field(
         default=None, description="our certificate, for a broker that asks for one"
     )
-    key_file: str | None = Field(
+    key_file: ExistingFile | None = Field(
         default=None, description="its key; null: in the same file"
     )
     client_id: str | None = Field(
@@ -126,13 +125,6 @@ class MqttConfig(Section):
         if "mqtt" in parts.scheme and not (parts.hostname and parts.port != 0):
             raise ValueError("found no host, or port 0, allowed: mqtt://host:port")
         return url
-
-    @field_validator("ca_file", "cert_file", "key_file")
-    @classmethod
-    def _is_there(cls, file: str | None) -> str | None:
-        if file is not None and not Path(file).is_file():
-            raise ValueError(f"found {file!r}, allowed: a file that exists")
-        return file
 
     @property
     def is_embedded(self) -> bool:

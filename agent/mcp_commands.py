@@ -30,7 +30,7 @@ def mcp(
     if url is None and config is not None:
         http = load_or_fail(config).http
         host = _EVERYWHERE.get(http.host, http.host)
-        url = f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+        url = http.url_at(host)
     try:
         from agent.mcp_server import serve
     except ImportError:

@@ -1,4 +1,4 @@
-"""Chunks in a file: to carry them elsewhere, or to keep them.
+"""Chunks and gaps in a file: to carry them elsewhere, or to keep them.
 
 A stream of records, each with its checksum, and one at the end that says how many there
 were: no byte can be altered and no record lost unnoticed. The layout is told in
@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 import msgpack
 
 from memory.errors import DamagedFileError
+from memory.gaps import MAX_GAPS, Gap
 from memory.kv import ChunkId, Level
 from memory.redis_archive import LONGEST_CHUNK_MS
 
-_MAGIC = b"LONGWEX2"
+_MAGIC = b"LONGWEX3"
 _HEAD = struct.Struct("<II")  # length of the payload, CRC-32 of that and the payload
 _LENGTH = struct.Struct("<I")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -43,8 +44,21 @@ class Record:
     blobs: Mapping[Level, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class CameraGaps:
+    """When a camera was not watched, on its way.
+
+    Attributes:
+        camera: The camera.
+        gaps: Those that are carried.
+    """
+
+    camera: str
+    gaps: tuple[Gap, ...]
+
+
 class ArchiveWriter:
-    """Writes chunks to a file that is there once it is whole.
+    """Writes records to a file that is there once it is whole.
 
     The methods block on the disk. After `open` comes `close`, whatever happens; without
     `finish` before it there is no file.
@@ -53,7 +67,7 @@ class ArchiveWriter:
         path: The file.
 
     Attributes:
-        count: Chunks written so far.
+        count: Records written so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,17 +81,20 @@ class ArchiveWriter:
         self._file = self._unfinished.open("wb")
         self._file.write(_MAGIC)
 
-    def write(self, record: Record) -> None:
-        """Write a chunk."""
-        chunk = record.chunk
-        body = {"camera": chunk.camera, "model": record.model, "chunk": chunk.name}
-        blobs = {level.value: blob for level, blob in record.blobs.items()}
-        self._write(body | {"blobs": blobs})
+    def write(self, record: Record | CameraGaps) -> None:
+        """Write a chunk, or a camera's gaps."""
+        match record:
+            case Record(model, chunk, blobs):
+                body = {"camera": chunk.camera, "model": model, "chunk": chunk.name}
+                named = {level.value: blob for level, blob in blobs.items()}
+                self._write(body | {"blobs": named})
+            case CameraGaps(camera, gaps):
+                self._write({"camera": camera, "gaps": [gap.name for gap in gaps]})
         self.count += 1
 
     def finish(self) -> None:
         """End the file, and give it its name."""
-        self._write({"chunks": self.count})
+        self._write({"records": self.count})
         self._file.flush()
         os.fsync(self._file.fileno())
         self._unfinished.replace(self._path)
@@ -95,8 +112,8 @@ class ArchiveWriter:
         self._file.write(payload)
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """Read a file's chunks one by one.
+def read_records(path: Path) -> Iterator[Record | CameraGaps]:
+    """Read a file's records one by one.
 
     Raises:
         DamagedFileError: It is cut off, altered, or no such file; records are counted
@@ -110,10 +127,10 @@ def read_records(path: Path) -> Iterator[Record]:
         while True:
             try:
                 body = _read(file)
-                if "chunks" in body:
+                if "records" in body:
                     _check_end(body, count, file)
                     return
-                record = _record(body)
+                record = _gaps(body) if "gaps" in body else _record(body)
             except (ValueError, TypeError, KeyError, AttributeError) as exc:
                 raise DamagedFileError(path, count + 1, str(exc)) from exc
             count += 1
@@ -140,10 +157,7 @@ def _read(file: BinaryIO) -> dict[str, Any]:
 
 
 def _record(body: dict[str, Any]) -> Record:
-    """Take nothing for a part of a key that could be one of another's keys."""
-    for name in (body["camera"], body["model"]):
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"found the name {name!r}")
+    _check_names(body["camera"], body["model"])
     chunk = ChunkId.parse(body["camera"], body["chunk"])
     if not chunk.is_chunk or chunk.end_ms - chunk.start_ms > LONGEST_CHUNK_MS:
         raise ValueError("no chunk, or one that is longer than an hour")
@@ -153,8 +167,24 @@ def _record(body: dict[str, Any]) -> Record:
     return Record(body["model"], chunk, blobs)
 
 
+def _gaps(body: dict[str, Any]) -> CameraGaps:
+    _check_names(body["camera"])
+    gaps = tuple(map(Gap.parse, body["gaps"]))
+    if len(gaps) > MAX_GAPS or not all(0 <= g.start_ms < g.end_ms for g in gaps):
+        raise ValueError("too many gaps, or one that ends before it begins")
+    _check_names(*(gap.reason for gap in gaps))
+    return CameraGaps(body["camera"], gaps)
+
+
+def _check_names(*names: str) -> None:
+    """Take nothing for a part of a key that could be one of another's keys."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"found the name {name!r}")
+
+
 def _check_end(body: dict[str, Any], count: int, file: BinaryIO) -> None:
-    if body["chunks"] != count:
-        raise ValueError(f"{body['chunks']} chunks were written, {count} are here")
+    if body["records"] != count:
+        raise ValueError(f"{body['records']} records were written, {count} are here")
     if file.read(1):
         raise ValueError("there is more behind the end")

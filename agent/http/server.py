@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ import uvicorn
 from agent.http.errors import HttpStartError
 from agent.http.house import House
 from agent.http.routes import build_app
-from agent.http.settings import HttpSettings
+from agent.http.settings import HttpSettings, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +39,17 @@ class HttpServer:
     @property
     def url(self) -> str:
         """Where it can be reached, from this machine at least."""
-        host = self._settings.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        is_secure = self._settings.cert_file is not None
+        return url_of(self._settings.host, self.port, is_secure=is_secure)
 
     async def __aenter__(self) -> Self:
         """Start to listen.
 
         Raises:
-            HttpStartError: The port is taken or not allowed, the host not known.
+            HttpStartError: The port is taken or not allowed, the host not known, the
+                certificate or its key no good.
         """
+        context = await asyncio.to_thread(self._tls)
         listening = await self._listen()
         self.port = listening.getsockname()[1]
         app = await asyncio.to_thread(build_app, self._house, self._settings)
@@ -63,6 +66,7 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,
             h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+            ssl_context_factory=None if context is None else lambda *_: context,
         )
         await asyncio.to_thread(config.load)  # it imports, which reads files
         # It would log a traceback for every client that hangs up on it.
@@ -91,6 +95,19 @@ class HttpServer:
             await asyncio.wait({self._serving}, timeout=2 * STOP_S)
         finally:
             self._serving.cancel()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        settings = self._settings
+        if settings.cert_file is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            # An empty password, or a key that has one would be asked for.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+        except (OSError, ValueError) as exc:
+            reason = f"{settings.cert_file}: {exc}"
+            raise HttpStartError(settings.host, settings.port, reason) from exc
+        return context
 
     async def _listen(self) -> socket.socket:
         host, port = self._settings.host, self._settings.port

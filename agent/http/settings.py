@@ -46,13 +46,24 @@ class HttpSettings:
         tokens: Who may do what; none is everybody on this machine everything.
         requests_per_minute: Of each token, or of each address without one; None is no
             limit.
+        cert_file: Its certificate and those it is signed by, PEM, with its key if
+            `key_file` is None; None is HTTP without TLS.
+        key_file: The key of `cert_file`, without a passphrase.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     tokens: tuple[Token, ...] = ()
     requests_per_minute: int | None = 1200
+    cert_file: str | None = None
+    key_file: str | None = None
 
     def __post_init__(self) -> None:
         if not self.tokens and self.host not in LOOPBACK:
             raise ValueError(f"listening at {self.host} needs a token")
+
+
+def url_of(host: str, port: int, *, is_secure: bool) -> str:
+    """Write where a server is."""
+    scheme = "https" if is_secure else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

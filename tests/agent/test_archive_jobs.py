@@ -18,6 +18,7 @@ from agent.archive_jobs import (
 from agent.archive_report import Stock, stock_of
 from agent.screen import show_size
 from memory.errors import ChunkNotFoundError, DamagedFileError
+from memory.gaps import Gap, GapLog, cameras_with_gaps
 from memory.kv import Level
 from memory.redis_archive import RedisArchive
 from memory.retention import Freed, Limits
@@ -151,6 +152,31 @@ async def test_an_export_is_of_the_cameras_and_the_time_asked_for(
     door = Scope(cameras=("door",), start_ms=2000, end_ms=4000)
     assert await export_chunks(archive, door, path, tell) == 2
     assert await export_chunks(archive, Scope(end_ms=3000), path, tell) == 4
+
+
+async def test_gaps_are_carried_along_and_join_those_that_are_there(
+    archive: RedisArchive, archive_url: str, prefix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "chunks"
+    await note(archive, "door", Gap(1, 5000, "offline"), Gap(9000, 20_000, "paused"))
+    await note(archive, "yard", Gap(1, 5000, "stalled"))
+    door = Scope(cameras=("door",), start_ms=2000, end_ms=9000)
+    await export_chunks(archive, door, path, tell)
+    async with RedisArchive(archive_url, model="", prefix=f"{prefix}-there") as there:
+        await note(there, "door", Gap(5000, 7000, "offline"))
+        for _ in range(2):
+            await import_chunks(there, path, tell)
+            assert await cameras_with_gaps(there) == ["door"]
+            log = GapLog()
+            await log.load(there, "door")
+            assert log.within("door") == [Gap(1, 7000, "offline")]
+
+
+async def note(archive: RedisArchive, camera: str, *gaps: Gap) -> None:
+    log = GapLog()
+    for gap in gaps:
+        log.add(camera, gap)
+    await log.write(archive)
 
 
 async def test_a_damaged_file_changes_nothing(

@@ -156,6 +156,7 @@ def test_an_export_comes_back_elsewhere(
     folder: Path, short_folder: Callable[[], Path]
 ) -> None:
     asyncio.run(fill_embedded(folder))
+    asyncio.run(not_watched(folder, Gap(4000, 10_000, "offline")))
     path = folder / "chunks"
     done = longwatch(folder, "export", path, "--from", "1970-01-01T00:00:01Z")
     assert done.stdout == f"exported 3 chunks to {path}\n"
@@ -164,6 +165,7 @@ def test_an_export_comes_back_elsewhere(
     done = longwatch(there, "import", path)
     assert done.stdout == "imported 3 chunks, 0 were there\n"
     assert longwatch(there, "verify").stdout == "3 chunks, 0 faults\n"
+    assert told(there) == [("watched", 3.0), ("offline", 6.0)]
     path.write_bytes(path.read_bytes()[:-20])
     done = longwatch(there, "import", path)
     assert done.exit_code == 2
@@ -216,21 +218,23 @@ async def not_watched(folder: Path, gap: Gap) -> None:
         await log.write(archive)
 
 
+def told(folder: Path, *arguments: str) -> list[tuple[str, float]]:
+    shown = longwatch(folder, "coverage", "--json", *arguments)
+    assert shown.exit_code == 0, shown.stderr
+    return [(row["what"], row["seconds"]) for row in json.loads(shown.stdout)]
+
+
 def test_coverage_tells_what_was_watched_and_why_not(folder: Path) -> None:
     asyncio.run(fill_embedded(folder))
     asyncio.run(not_watched(folder, Gap(4000, 10_000, "offline")))
 
-    def told(*arguments: str) -> list[tuple[str, float]]:
-        shown = longwatch(folder, "coverage", "--json", *arguments)
-        assert shown.exit_code == 0, shown.stderr
-        return [(row["what"], row["seconds"]) for row in json.loads(shown.stdout)]
-
-    assert told() == [("watched", 4.0), ("offline", 6.0)]
-    assert told("--from", "1970-01-01T00:00:03Z", "--to", "1970-01-01T00:00:20Z") == [
+    assert told(folder) == [("watched", 4.0), ("offline", 6.0)]
+    period = "--from", "1970-01-01T00:00:03Z", "--to", "1970-01-01T00:00:20Z"
+    assert told(folder, *period) == [
         ("watched", 1.0),
         ("offline", 7.0 - 1.0),
         ("not_watched", 10.0),
     ]
-    assert told("--camera", "yard") == []
+    assert told(folder, "--camera", "yard") == []
     shown = longwatch(folder, "coverage")
     assert "40.00 % watched" in shown.stdout

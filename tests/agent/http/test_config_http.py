@@ -44,6 +44,16 @@ def test_tokens_are_read_from_files_and_the_environment(load: Any, tmp_path: Pat
     assert SECRET not in repr(settings)
 
 
+def test_with_a_certificate_links_are_https(load: Any, tmp_path: Path):
+    pem = tmp_path / "both.pem"
+    pem.touch()
+    http = load(f"http: {{cert_file: {pem}}}").http
+    assert (http.settings().cert_file, http.settings().key_file) == (str(pem), None)
+    assert http.links_base() == "https://127.0.0.1:8080"
+    with pytest.raises(ConfigError, match="found it alone, allowed: with cert_file"):
+        load(f"http: {{key_file: {pem}}}")
+
+
 def token(**fields: str) -> str:
     given = {"name": "a", "token": SECRET, **fields}
     return "{" + ", ".join(f"{key}: {value}" for key, value in given.items()) + "}"
@@ -54,6 +64,7 @@ def token(**fields: str) -> str:
     [
         ("{host: 0.0.0.0}", "http.tokens", ["none for host 0.0.0.0", "a token"]),
         ("{port: 99999}", "http.port", ["99999", "from 0 to 65535"]),
+        ("{cert_file: nope.pem}", "http.cert_file", ["nope.pem", "exists"]),
         (f"{{tokens: {SECRET}}}", "http.tokens", ["a list of sections"]),
         (f"{{tokens: [{SECRET}]}}", "http.tokens", ["a list of sections"]),
         (f"{{tokens: [{token(token='hush')}]}}", "http.tokens.0.token", ["16 to 256"]),
