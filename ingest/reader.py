@@ -10,6 +10,7 @@ import resource
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 from ingest.camera import read_frames
@@ -81,16 +82,24 @@ def _take_output() -> BinaryIO:
 def _stand_guard(request: ReaderRequest) -> None:
     """End the process with its parent, and once it takes too much memory."""
     while os.getppid() == request.parent_pid:
-        if _most_bytes() > request.settings.reader_bytes:
+        if _resident_bytes() > request.settings.reader_bytes:
             os._exit(TOO_LARGE)
         time.sleep(_CHECK_S)  # a thread that does nothing else
     os._exit(1)
 
 
-def _most_bytes() -> int:
-    """Give the most memory that was ever resident, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+def _resident_bytes() -> int:
+    """Give how much memory is resident, in bytes.
+
+    On Linux not by `getrusage`: its maximum outlasts `exec`, so that it is our parent's
+    as well, and a model in there is larger than any reader should get.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except FileNotFoundError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":

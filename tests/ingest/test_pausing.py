@@ -12,7 +12,7 @@ from ingest.source import CameraSource
 from ingest.status import CameraState, GapReason
 
 LIVE = "simulated:?seed=3"
-TEN_S = "simulated:?seed=3&fps=8&duration_s=10"
+TEN_S = "simulated:?seed=3&fps=8&duration_s=10&backlog_s=10"
 
 
 def watch(address: str, **changes: object) -> CameraSource:

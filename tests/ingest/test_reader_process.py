@@ -1,8 +1,11 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ingest.errors import ReaderCrashedError, ReaderTooLargeError
@@ -50,6 +53,18 @@ async def test_one_that_takes_too_much_memory_is_ended():
         await reader.ask()
         with pytest.raises(ReaderTooLargeError, match="too much memory"):
             await read_to_the_end(reader)
+
+
+async def test_what_its_parent_takes_is_not_its_own(request_: ReaderRequest):
+    limit = 1 << 28
+    camera = replace(request_.settings, reader_bytes=limit)
+    held = np.ones(limit + 1, np.uint8)  # every page of it is touched
+    async with ReaderProcess(ReaderRequest(camera, os.getpid(), None)) as reader:
+        await reader.ask()
+        started = time.monotonic()
+        while time.monotonic() < started + 2:  # it looks twice a second
+            await reader.read()
+    assert len(held) > limit
 
 
 async def read_to_the_end(reader: ReaderProcess) -> None:
