@@ -34,7 +34,7 @@ from agent.logs import set_up_logging
 from agent.mcp_commands import app as mcp_commands
 from agent.model_commands import app as model_commands
 from agent.mqtt_settings import MqttSettings
-from agent.screen import answer_panel, camera_table, show_delta
+from agent.screen import answer_panel, camera_table, links, show_delta
 from memory.errors import MemoryStoreError
 
 STATUS_WAIT_S = 1.0  # retained states arrive at once; this ends the wait for more
@@ -107,7 +107,12 @@ def ask(
         fail(str(exc), status=2)
     if stream:
         err.print()
-    out.print_json(json.dumps(answer)) if as_json else out.print(answer_panel(answer))
+    if as_json:
+        out.print_json(json.dumps(answer))
+    else:
+        out.print(answer_panel(answer))
+        for link in links(answer):
+            out.print(link, markup=False, highlight=False, soft_wrap=True)
     if answer["status"] == "error":
         raise typer.Exit(1)
 

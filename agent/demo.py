@@ -254,5 +254,5 @@ def _truth(question: DemoQuestion, *, correct: bool | None) -> Text | None:
     if question.expected is None or question.happened_s is None:
         return None
     when = datetime.fromtimestamp(question.happened_s, UTC)
-    text = f"  truth: {question.expected}, {question.camera} {when:%H:%M:%S}"
+    text = f"  truth: {question.expected}, {question.camera} {when:%H:%M:%S} UTC"
     return Text(text, style="green" if correct else "red")
