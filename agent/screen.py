@@ -20,7 +20,7 @@ _MAX_GAPS = 3  # that are shown of an answer
 def camera_table(cameras: Mapping[str, Mapping[str, Any]]) -> Table:
     """Show what each camera's state says: chunks, tokens per level, bytes, drops."""
     table = Table(header_style="bold", box=SIMPLE, padding=(0, 1))
-    for title in ("camera", "state", "seen until, UTC"):
+    for title in ("camera", "state", "seen, UTC"):
         table.add_column(title, no_wrap=True)
     for title in ("chunks", "tokens", "H", "L", "archive", "drops"):
         table.add_column(title, justify="right", no_wrap=True)
