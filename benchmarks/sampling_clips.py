@@ -34,13 +34,13 @@ EVENTS: Mapping[str, Sequence[Span]] = {
         (25.4, 27.6),
     ],
     "bottle-detection.mp4": [
-        (6.1, 7.5),
-        (11, 13.5),
-        (16, 17.5),
-        (22.5, 24),
+        (6.1, 7.5),  # the left one is taken,
+        (11, 13.5),  # and put back
+        (16, 17.5),  # two are taken,
+        (22.5, 24),  # and put back one by one
         (27.5, 29),
-        (31.3, 32.5),
-        (35, 36.5),
+        (31.3, 32.5),  # the right one,
+        (35, 36.5),  # and back
     ],
 }
 

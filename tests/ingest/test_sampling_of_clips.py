@@ -1,6 +1,6 @@
 """Real clips: whatever happens in them is sampled, what is still is mostly skipped.
 
-Events as told in the clips' README, by eye, half a second or a second inaccurate.
+Events and their beginnings are told by eye, half a second or a second inaccurate.
 """
 
 from collections.abc import Sequence
@@ -9,36 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.sampling_clips import EVENTS
 from ingest.camera import read_frames
 from ingest.settings import CameraSettings, Decoding
 
 RATES = {"floor_fps": 0.2, "fps": 1.0, "burst_fps": 4.0}
-EVENTS = {
-    "one-by-one-person-detection.mp4": [
-        (6, 20),
-        (23, 45),
-        (50, 70),
-        (74.5, 87),
-        (92, 120),
-        (123.5, 136),
-    ],
-    "car-detection.mp4": [
-        (4.6, 8.5),
-        (14.8, 18),
-        (15.2, 19),
-        (15.3, 17.8),
-        (25.4, 27.6),
-    ],
-    "bottle-detection.mp4": [
-        (6.1, 7.5),  # the left one is taken,
-        (11, 13.5),  # and put back
-        (16, 17.5),  # two are taken,
-        (22.5, 24),  # and put back one by one
-        (27.5, 29),
-        (31.3, 32.5),  # the right one,
-        (35, 36.5),  # and back
-    ],
-}
 EMPTY = {  # the inner part of what is empty: where it begins and ends is inaccurate
     "one-by-one-person-detection.mp4": [(1, 5), (47, 49), (71.5, 73.5), (89, 91)],
     "car-detection.mp4": [(1.5, 3.5), (11, 13), (20.5, 24)],
