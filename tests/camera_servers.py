@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -171,3 +172,46 @@ class DatagramCamera:
                     return
                 piece = self._data[start : start + _DATAGRAM]
                 sender.sendto(piece, (HOST, self._port))
+
+
+class PushingCamera:
+    """Pushes a video by RTMP, in its own time, to who listens; a context manager.
+
+    Args:
+        video: What it pushes, H.264.
+        address: Where to; it tries until somebody is there.
+    """
+
+    def __init__(self, video: Path, address: str) -> None:
+        self._video, self._address = video, address
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._try)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _try(self) -> None:
+        while not self._is_over.wait(0.1):
+            with suppress(av.FFmpegError):  # nobody there, or there no more
+                self._push()
+
+    def _push(self) -> None:
+        with (
+            av.open(str(self._video)) as film,
+            av.open(self._address, "w", format="flv") as output,
+        ):
+            stream = output.add_stream_from_template(film.streams.video[0])
+            began_s = time.monotonic()
+            for packet in film.demux(video=0):
+                if packet.dts is None:
+                    return
+                due_s = began_s + float(packet.dts * packet.time_base)
+                if self._is_over.wait(_left_s(due_s)):
+                    return
+                packet.stream = stream
+                output.mux(packet)

@@ -15,7 +15,14 @@ import av
 import numpy as np
 import pytest
 from camera_proxies import UdpRtsp, tls_before
-from camera_servers import DatagramCamera, HlsCamera, MjpegCamera, grey_of, jpeg_of
+from camera_servers import (
+    DatagramCamera,
+    HlsCamera,
+    MjpegCamera,
+    PushingCamera,
+    grey_of,
+    jpeg_of,
+)
 from servers import RtspServer, make_certificate
 
 from benchmarks.feeds import HOST, Feed, encode
@@ -92,6 +99,15 @@ def feed() -> Iterator[Callable[[bytes, float], Feed]]:
 def at_port(address: str, port: int, scheme: str) -> str:
     parts = urlsplit(address)
     return parts._replace(scheme=scheme, netloc=f"{HOST}:{port}").geturl()
+
+
+async def test_rtmp_that_a_camera_pushes(
+    video: Path, free_port: Callable, assert_shown: Callable
+):
+    address = f"rtmp://{HOST}:{free_port()}/live/door"
+    with PushingCamera(video, address):
+        chunks = await watched(camera(address, options={"listen": "1"}), 6)
+    assert_shown(chunks[1:])  # FFmpeg holds the first seconds back, to look at them
 
 
 async def test_rtsps(rtsp: str, certificate: tuple[Path, Path], assert_shown: Callable):
