@@ -33,6 +33,7 @@ _FIRST_MORNING_HOUR: Final = 6  # before it, the night is that of the day before
 _MINUTE_SLACK_S: Final = (120.0, 600.0)  # either side: "at 14:05", "around 14:05"
 _HOUR_SLACK_S: Final = (900.0, 1800.0)  # "at 2 pm", "around 2 pm"
 _AGO_PRECISION: Final = 4  # "an hour ago" is an hour, give or take a quarter of it
+_SHORT_UNITS: Final = {"hr?s?": "hours", "mins?": "minutes", "s(?:ecs?)?": "seconds"}
 _UNITS_S: Final = {"s": 60.0, "m": 60.0, "h": 3600.0, "w": 7 * 86400.0}
 _CLOCK: Final = re.compile(
     r"(?P<hour>[0-9]+|[a-z]+)(?::(?P<minute>[0-9]+))?(?::(?P<second>[0-9]+))?"
@@ -60,7 +61,7 @@ class Calendar:
 
     def last(self, words: str) -> Window | None:
         """Give the window of "in the last ten minutes"."""
-        start_s = self._ago(re.split("(?:last|past) +", words)[1])
+        start_s = self._ago(re.split("(?:last|past|previous) +", words)[1])
         return None if start_s is None else (start_s, self._now_s)
 
     def between_ago(self, words: str) -> Window | None:
@@ -259,6 +260,8 @@ def _plain_count(words: str) -> str:
     """Write what dateparser does not know in words that it does."""
     for pattern, plain in (*HALVES.items(), *COUNTS.items()):
         words = re.sub(rf"\b(?:{pattern})\b", plain, words)
+    for short, unit in _SHORT_UNITS.items():
+        words = re.sub(rf"(?<=[0-9]) *{short}\b", f" {unit}", words)
     return re.sub(r"^(?=minute|hour|day|week)", "1 ", words)
 
 

@@ -32,7 +32,11 @@ HALVES: Final = {  # durations that dateparser does not know, as it does
     "half an? hour|half hour": "30 minutes",
     "(?:a )?quarter of an hour": "15 minutes",
 }
-_SPAN = f"(?:{_any_of(HALVES)}|{_COUNT} {_SHORT}(?:(?: and)? {_NUMBER} {_SHORT})?)"
+_TIGHT = "[0-9]{1,4}(?:[.][0-9])? ?(?:h|hrs?|hours?|mins?|minutes?|s|secs?|seconds?)"
+_SPAN = (
+    f"(?:{_any_of(HALVES)}|{_COUNT} {_SHORT}(?:(?: and)? {_NUMBER} {_SHORT})?|{_TIGHT})"
+)
+_LAST = "(?:last|past|previous)"
 _ANY_SPAN = f"(?:{_SPAN}|{_COUNT} (?:days?|weeks?))"
 _WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _MONTH = (
@@ -60,9 +64,9 @@ _KINDS: Final = {  # the first that fits counts
     f"|(?:hundred|thousand)(?: and)? {_NUMBER} {_SHORT}"
     f"|(?:today|yesterday|tonight|week|{_WEEKDAY}|{_PART}|night)'s"
     f"|(?:{_12_HOURS}|{_24_HOURS}) ?(?:utc|gmt|z|[cemp][ds]t|[bi]st|[cew]e?e?s?t)",
-    "L": f"(?:(?:in|within|during|over|for|of) )?(?:the (?:last|past)|last) {_ANY_SPAN}"
-    "(?! of)|(?:(?:in|during|over|for) )?the (?:last|past) (?:hour|week)(?! of)"
-    "|(?:in|within|during|over) the (?:last|past) (?:minute|day)(?! of)",
+    "L": f"(?:(?:in|within|during|over|for|of) )?(?:the {_LAST}|last) {_ANY_SPAN}"
+    f"(?! of)|(?:(?:in|during|over|for) )?the {_LAST} (?:hour|week)(?! of)"
+    f"|(?:in|within|during|over) the {_LAST} (?:minute|day)(?! of)",
     "B": f"{_NUMBER} ?(?:and|to|or|-) ?{_NUMBER} {_SHORT} ago",
     "D": f"(?:the )?day before yesterday|yesterday|today|last {_WEEKDAY}"
     f"|{_COUNT} days? ago",

@@ -28,6 +28,14 @@ who came in the last 1.5 hours?                      | 25 15:00 | now
 who came in the last 1 hour and 20 minutes?          | 25 15:10 | now
 who came in the last quarter of an hour?             | 25 16:15 | now
 what was seen last 10 mins?                          | 25 16:20 | now
+what was seen in the past 15min?                     | 25 16:15 | now
+what was seen over the last 2h?                      | 25 14:30 | now
+what was seen in the last 1.5 h?                     | 25 15:00 | now
+what was seen in the last 90s?                       | 25 16:28:30 | now
+what was seen in the previous hour?                  | 25 15:30 | now
+what was seen in the previous ten minutes?           | 25 16:20 | now
+who rang 2h ago?                                     | 25 14:00 | 25 15:00
+who rang 30 s ago?                                   | 25 16:28:30 | 25 16:30
 In The Last TEN Minutes, who came?                   | 25 16:20 | now
 who rang ten minutes ago?                            | 25 16:17:30 | 25 16:22:30
 who rang about ten minutes ago?                      | 25 16:15 | 25 16:25
