@@ -2,9 +2,9 @@
 
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from agent.config_sections import CameraName, Section, TimeZone
 from agent.standing.definition import (
@@ -23,6 +23,8 @@ _CAMERA: dict[str, Any] = {
     for field in fields(CameraSettings)
 }
 
+_PLAIN: dict[str, Any] = {"name": "camera", "address": "camera.mp4", "max_chunk_s": 1}
+_OTHER_RATES = ("burst_fps", "floor_fps")
 _FILMS: dict[str, Any] = {field.name: field.default for field in fields(Recording)}
 
 
@@ -148,12 +150,18 @@ class CameraConfig(Section):
     @classmethod
     def _check(cls, value: object, info: ValidationInfo) -> object:
         """Let the camera's own settings judge each field of theirs by itself."""
-        if info.field_name not in _CAMERA:
-            return value
-        probe: dict[str, Any] = {"name": "camera", "address": "camera.mp4"}
-        probe[info.field_name] = value
-        CameraSettings(**probe)
+        if info.field_name in _CAMERA:
+            probe = _PLAIN | {info.field_name: value}
+            if info.field_name in _OTHER_RATES and value is not None:
+                probe["fps"] = value
+            CameraSettings(**probe)
         return value
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        """Let them judge all together, once each is good."""
+        self.settings("camera", Path())
+        return self
 
     def settings(self, name: str, data_dir: Path) -> CameraSettings:
         """Build what `ingest` reads this camera by."""

@@ -89,9 +89,9 @@ class CameraSettings:
         _check_address(self.address)
         if self.format is not None and not _FORMAT.fullmatch(self.format):
             raise ValueError(f"no input format is called {self.format!r}")
-        _check("fps", self.fps, at_most=120)
-        _check("burst_fps", self.rates.burst, at_most=120)
-        _check("floor_fps", self.rates.floor, at_most=120)
+        for name in ("burst_fps", "floor_fps", "fps"):
+            if (rate := getattr(self, name)) is not None:
+                _check(name, rate, at_most=120)
         _check("motion", self.motion, at_most=1)
         if not self.rates.floor <= self.fps <= self.rates.burst:
             raise ValueError("floor_fps is at most fps, burst_fps at least fps")
@@ -101,6 +101,9 @@ class CameraSettings:
         _check("stall_timeout_s", self.stall_timeout_s)
         _check("buffer_chunks", self.buffer_chunks, at_least=1)
         _check("reader_bytes", self.reader_bytes, at_least=1 << 27)
+        if self.max_chunk_s is None and self.longest_chunk_s > MAX_CHUNK_S:
+            text = f"a chunk may take {self.longest_chunk_s:g} s: set max_chunk_s"
+            raise ValueError(f"{text}, up to {MAX_CHUNK_S}")
         _check("max_chunk_s", self.longest_chunk_s, at_most=MAX_CHUNK_S)
         for key, value in self.options.items():
             if not isinstance(key, str) or not isinstance(value, str):

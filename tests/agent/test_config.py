@@ -131,6 +131,12 @@ def test_empty_section_and_anchors_are_fine(load: Any) -> None:
     [
         ("    fsp: 2", 4, "cameras.door.fsp", ["did you mean fps?", "max_side"]),
         ("    fps: 500", 4, "cameras.door.fps", ["500", "up to 120"]),
+        ("    floor_fps: 500", 4, "cameras.door.floor_fps", ["floor_fps", "up to 120"]),
+        ("    burst_fps: 0", 4, "cameras.door.burst_fps", ["burst_fps", "above 0"]),
+        ("    floor_fps: 2", 2, "cameras.door", ["floor_fps is at most fps"]),
+        ("    burst_fps: 0.5", 2, "cameras.door", ["burst_fps at least fps"]),
+        ("    floor_fps: 0.001", 2, "cameras.door", ["8000 s", "max_chunk_s", "3600"]),
+        ("    max_chunk_s: 4000", 4, "cameras.door.max_chunk_s", ["up to 3600"]),
         ("    fps: .nan", 4, "cameras.door.fps", ["nan"]),
         ("    max_side: wide", 4, "cameras.door.max_side", ["'wide'", "whole number"]),
         ("    chunk_frames: true", 4, "cameras.door.chunk_frames", ["true", "number"]),
@@ -188,6 +194,22 @@ def test_mistake_names_key_line_found_and_allowed(
     assert (mistake.line, mistake.key) == (line, key)
     assert all(word in mistake.text for word in words), mistake.text
     assert f"line {line}, {key}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        {"fps": 4, "burst_fps": 4, "floor_fps": 4},
+        {"fps": 30, "burst_fps": 60, "floor_fps": 2},
+        {"fps": 0.1, "burst_fps": 0.5},
+        {"floor_fps": 0.001, "max_chunk_s": 60},
+        {"fps": 30, "chunk_frames": 1024},
+    ],
+)
+def test_rates_are_judged_together(load: Any, rates: dict[str, float]) -> None:
+    wanted = "".join(f"    {name}: {rate}\n" for name, rate in rates.items())
+    (camera,) = load(CAMERA + wanted).camera_settings()
+    assert {name: getattr(camera, name) for name in rates} == rates
 
 
 def test_a_file_is_filled_in_without_its_last_line_break(
