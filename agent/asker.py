@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agent.errors import AnswerTimeoutError
+from agent.errors import AnswerTimeoutError, CommandRefusedError
 from agent.messages import Delta
 from agent.mqtt_client import Dialer, Link, Message
 from agent.mqtt_properties import request_properties
@@ -95,6 +95,41 @@ async def following(
     async with dialer.connect() as link:
         await link.subscribe([own + path for path in paths], with_retained=True)
         yield _read(link, own)
+
+
+async def command(
+    settings: MqttSettings, path: str, payload: bytes, *, deadline_s: float = 10.0
+) -> None:
+    """Tell an agent to do something about a camera, and wait until it has.
+
+    Args:
+        settings: The broker, and the agent's prefix.
+        path: The topic behind the prefix, without its `/set`.
+        payload: What is wanted.
+        deadline_s: How long to wait, connecting included.
+
+    Raises:
+        CommandRefusedError: The agent can't do it.
+        BrokerUnavailableError: The broker can't be reached, or went away meanwhile.
+        AnswerTimeoutError: The agent said nothing within the deadline; one that is away
+            does it when it is back.
+    """
+    try:
+        async with (
+            asyncio.timeout(deadline_s),
+            following(settings, ("commands",)) as messages,
+        ):
+            await tell(settings, f"{path}/set", payload)
+            async for levels, message in messages:
+                if levels != ["commands"]:
+                    continue  # amqtt sends what others subscribed to, too
+                told = json.loads(message.payload)
+                if told["command"] == path:
+                    break
+    except TimeoutError as exc:
+        raise AnswerTimeoutError(deadline_s) from exc
+    if error := told["error"]:
+        raise CommandRefusedError(error["code"], error["message"])
 
 
 async def tell(settings: MqttSettings, path: str, payload: bytes) -> None:

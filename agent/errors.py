@@ -6,6 +6,7 @@ AgentError
 ├── CalibrationFailedError    give up: no head of the model finds what is asked about
 ├── BrokerStartError          give up: the embedded broker can't listen on its port
 ├── InvalidQuestionError      tell the asker: the question can't be read
+├── CommandRefusedError       tell who sent it: the command can't be obeyed
 ├── AnswerTimeoutError        tell the asker: no answer within the deadline
 ├── TooManyQuestionsError     tell the asker: ask again later
 ├── TooOftenError             tell the asker: ask less often
@@ -79,6 +80,14 @@ class BrokerStartError(AgentError):
 
 class InvalidQuestionError(AgentError, ValueError):
     """Raised when a question can't be read; `code` is what the asker gets."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code, self.reason = code, reason
+        super().__init__(reason)
+
+
+class CommandRefusedError(AgentError, ValueError):
+    """Raised when a command can't be obeyed; `code` is for programs."""
 
     def __init__(self, code: str, reason: str) -> None:
         self.code, self.reason = code, reason

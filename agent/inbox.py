@@ -97,7 +97,7 @@ class Inbox:
                 self._ask(message, camera)
             case ["cancel"]:
                 self._command(message, Command(("cancel",), message.payload))
-            case [camera, *path, "set"] if camera in self._rules.cameras:
+            case [camera, *path, "set"]:
                 self._command(message, Command((camera, *path), message.payload))
         # Anything else: amqtt sends a new client what others subscribed to, too.
 

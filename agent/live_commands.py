@@ -5,12 +5,13 @@ import json
 import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.table import Table
 
-from agent.asker import following, tell
+from agent.asker import command, following, tell
 from agent.command_line import AsJson, MaybeConfig, err, fail, mqtt_settings, out
 from agent.errors import AgentError
 from agent.mqtt_settings import MqttSettings
@@ -35,13 +36,13 @@ def tail(config: MaybeConfig = None, *, as_json: AsJson = False) -> None:
 @app.command()
 def pause(camera: Camera, config: MaybeConfig = None) -> None:
     """Stop watching a camera; what it shows meanwhile is a gap."""
-    _run(tell(mqtt_settings(config), f"{camera}/watching/set", b"off"))
+    _do(config, f"{camera}/watching", b"off", f"{camera} is paused")
 
 
 @app.command()
 def resume(camera: Camera, config: MaybeConfig = None) -> None:
     """Watch a camera again."""
-    _run(tell(mqtt_settings(config), f"{camera}/watching/set", b"on"))
+    _do(config, f"{camera}/watching", b"on", f"{camera} is watched")
 
 
 @watches.command()
@@ -58,13 +59,13 @@ def add(
     body: dict[str, object] = {"question": question}
     body |= {} if cooldown_s is None else {"cooldown_s": cooldown_s}
     payload = json.dumps(body).encode()
-    _run(tell(mqtt_settings(config), f"{camera}/watch/{name}/set", payload))
+    _do(config, f"{camera}/watch/{name}", payload, f"{camera}/{name} is asked")
 
 
 @watches.command()
 def remove(camera: Camera, name: Name, config: MaybeConfig = None) -> None:
     """Remove a standing question."""
-    _run(tell(mqtt_settings(config), f"{camera}/watch/{name}/set", b""))
+    _do(config, f"{camera}/watch/{name}", b"", f"{camera}/{name} is removed")
 
 
 @watches.command("list")
@@ -80,6 +81,11 @@ def list_watches(config: MaybeConfig = None, *, as_json: AsJson = False) -> None
         state = str(each.get("state", "-"))
         table.add_row(each["camera"], each["name"], each["question"], state, str(last))
     out.print(table)
+
+
+def _do(config: Path | None, path: str, payload: bytes, done: str) -> None:
+    _run(command(mqtt_settings(config), path, payload))
+    out.print(done, markup=False, highlight=False)
 
 
 def _run(job: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -21,7 +21,7 @@ _MAX_LEVELS = 64  # mosquitto hangs up at 200
 _MAX_TIME_S = 253402300799.0  # the end of year 9999, the last that ISO 8601 writes
 _MAX_READ_BYTES = 1 << 20  # where to answer is looked for in payloads up to this size
 _OWN_LEVELS = frozenset({"ask", "cancel", "status", "set", "state", "alerts", "config"})
-_OWN_LEVELS |= {"picture", "last_answer", "last_alert"}
+_OWN_LEVELS |= {"picture", "last_answer", "last_alert", "commands"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_.~:@-]{1,64}")
 
 

@@ -7,7 +7,7 @@ Assistant; one that is in the config no more is taken back.
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -116,6 +116,13 @@ class Reporter:
         is_gone = state["state"] == "removed"
         told = {key: state[key] for key in state if key != "type"}
         self.bus.retain(topic, b"" if is_gone else _json(told))
+
+    def report_command(
+        self, path: Sequence[str], error: Mapping[str, str] | None
+    ) -> None:
+        """Publish that a command was obeyed, or why not."""
+        body = {"command": "/".join(path), "error": error}
+        self.bus.publish(f"{self.prefix}/commands", _json(body))
 
     def _report_alert(self, event: Mapping[str, Any]) -> None:
         body = _json({key: event[key] for key in event if key != "type"})

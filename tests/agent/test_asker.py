@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.asker import ask
+from agent.asker import ask, command
 from agent.errors import AnswerTimeoutError, BrokerUnavailableError
 from agent.messages import Answer, Delta
 from agent.mqtt import MqttBus
@@ -51,6 +51,14 @@ async def test_no_agent_is_a_time_out(mosquitto: Any, prefix: str) -> None:
     settings = MqttSettings(f"mqtt://{mosquitto.host}:{mosquitto.port}", prefix)
     with pytest.raises(AnswerTimeoutError, match=r"0\.2 s"):
         await ask(settings, "who?", deadline_s=0.2)
+
+
+async def test_a_command_that_nobody_obeys_is_a_time_out(
+    mosquitto: Any, prefix: str
+) -> None:
+    settings = MqttSettings(f"unix://{mosquitto.socket}", prefix)
+    with pytest.raises(AnswerTimeoutError, match=r"0\.2 s"):
+        await command(settings, "door/watching", b"on", deadline_s=0.2)
 
 
 async def test_no_broker_is_a_named_error(free_port: Any, prefix: str) -> None:

@@ -1,6 +1,8 @@
 """What a client tells the agent to do is done; what can't be done stops nothing."""
 
 import asyncio
+import errno
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,12 +14,20 @@ from agent.home_assistant import BIRTH_TOPIC
 from agent.standing.definition import StandingQuestion
 from agent.standing.errors import UnknownStandingError
 
+FULL = 6  # commands until the disk is full
+
 
 class Told:
-    """Stands for all who are told to do something; remembers what."""
+    """Stands for all who are told something; remembers what, and what came of it."""
+
+    watchers = ("door",)
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
+        self.reported: list[tuple[str, str | None]] = []
+
+    def report_command(self, path: Sequence[str], error: dict[str, str] | None) -> None:
+        self.reported.append(("/".join(path), error and error["code"]))
 
     def announce(self) -> None:
         self.done.append(("announce",))
@@ -28,6 +38,8 @@ class Told:
 
     async def set_watching(self, camera: str, *, is_watching: bool) -> None:
         self.done.append((camera, is_watching))
+        if len(self.done) > FULL:
+            raise OSError(errno.ENOSPC, "No space left on device", "paused.json")
 
     async def set(self, standing: StandingQuestion) -> None:
         self.done.append((standing.camera, standing.name, standing.question))
@@ -54,7 +66,10 @@ async def test_what_is_told_is_done_in_its_order(
         (f"{prefix}/door/watch/red/set", '{"colour": 1}', None),
         (f"{prefix}/door/watch/bad name/set", "Is it red?", None),
         (f"{prefix}/door/watch/none/set", "", None),
+        (f"{prefix}/roof/watching/set", "on", None),
+        (f"{prefix}/door/watch//set", "Is it red?", None),
         (f"{prefix}/door/watch/red/set", "", ("door", "red")),
+        (f"{prefix}/door/watching/set", "off", ("door", False)),
     ]
     async with (
         running_bus(mosquitto, prefix, version=version) as bus,
@@ -74,4 +89,20 @@ async def test_what_is_told_is_done_in_its_order(
         "the field question is missing",
         "a name is 1 to 64 letters, digits or _ -",
         "camera door has no standing question 'none'",
+        "no camera 'roof'; there are: door",
+        "a name is 1 to 64 letters, digits or _ -",
+        "it can't be kept for a restart: No space left on device",
+    ]
+    assert told.reported == [
+        ("door/watching", None),
+        ("door/watching", "bad_switch"),
+        ("door/watching", None),
+        ("door/watch/red", None),
+        ("door/watch/red", "empty"),
+        ("door/watch/bad name", "bad_name"),
+        ("door/watch/none", "unknown_watch"),
+        ("roof/watching", "unknown_camera"),
+        ("door/watch/", "bad_name"),
+        ("door/watch/red", None),
+        ("door/watching", "not_kept"),
     ]

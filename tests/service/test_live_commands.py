@@ -33,16 +33,20 @@ def chunks_of(told: list[dict[str, Any]]) -> set[str]:
 
 async def longwatch(service: Any, *arguments: str) -> str:
     """Run a command against the agent to its end; give what it printed."""
+    done = await run(service, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def run(service: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "agent", *arguments]
-    done = await asyncio.to_thread(
+    return await asyncio.to_thread(
         subprocess.run,
         [*command, "--config", str(service.config)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return str(done.stdout)
 
 
 async def test_a_camera_is_paused_and_resumed_and_coverage_says_so(
@@ -57,8 +61,11 @@ async def test_a_camera_is_paused_and_resumed_and_coverage_says_so(
         assert states["gate"]["when_behind"] == "drop_oldest"
         return bool(states["gate"]["state"] == "paused")
 
-    await longwatch(service, "pause", "gate")
+    assert await longwatch(service, "pause", "gate") == "gate is paused\n"
     await until(is_paused, timeout_s=10)
+    refused = await run(service, "pause", "roof")
+    assert refused.returncode == 2
+    assert refused.stderr == "longwatch: no camera 'roof'; there are: gate\n"
     await asyncio.sleep(2)
     await asyncio.to_thread(service.end, signal.SIGTERM)
     await service.start()
@@ -117,6 +124,9 @@ async def test_standing_questions_are_set_listed_and_removed_and_outlive_a_resta
     await asyncio.to_thread(service.end, signal.SIGTERM)
     await service.start()
     found = await listed()
+    refused = await run(service, "watch", "remove", "gate", "fire")
+    assert refused.returncode == 2
+    assert "config" in refused.stderr
     assert found["plate"]["question"] == "Was #47 seen?"
     assert (found["plate"]["source"], found["fire"]["source"]) == ("set", "config")
     await longwatch(service, "watch", "remove", "gate", "plate")
