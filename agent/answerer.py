@@ -78,8 +78,10 @@ class Answerer:
         """
         progress = progress or Progress()
         try:
-            async with asyncio.timeout(question.expires_s - time.monotonic()):
-                answer = await self._answer(question, progress)
+            left_s = question.expires_s - time.monotonic()
+            async with asyncio.timeout(left_s):
+                with self.decoding.thread.hold():
+                    answer = await self._answer(question, progress)
             if answer.status == "unsure":
                 progress.show(answer.answer)  # in the place of what was not sure
         except TimeoutError:

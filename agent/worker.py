@@ -1,8 +1,9 @@
 """The one thread that owns the model, and the queue of jobs in front of it.
 
-Questions come first: a question's steps go before a chunk's (decision D11). The queue
-is bounded; a job that finds it full is refused. Each camera has a few jobs in it
-(`IN_FLIGHT` of the watcher), each open question one: it takes a thousand cameras.
+Questions come first: a question's steps go before a chunk's (decision D11), and no
+chunk begins between two of them (`hold`). The queue is bounded; a job that finds it
+full is refused. Each camera has a few jobs in it (`IN_FLIGHT` of the watcher), each
+open question one: it takes a thousand cameras.
 """
 
 import asyncio
@@ -10,14 +11,17 @@ import itertools
 import logging
 import queue
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Self, TypeVar
 
 logger = logging.getLogger(__name__)
 
 QUEUE_BOUND = 4096
+HOLD_S = 1.0  # that a chunk waits for the next step of questions, at most
 T = TypeVar("T")
 
 
@@ -36,8 +40,10 @@ class ModelThread:
     """Runs jobs one at a time on its own thread, the most urgent first."""
 
     def __init__(self) -> None:
-        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue(QUEUE_BOUND)
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._order = itertools.count()
+        self._num_holds = 0  # changed by the event loop's thread alone
+        self._news = threading.Event()  # a job has come, or a hold has ended
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -87,16 +93,46 @@ class ModelThread:
         self._put(priority, work)
         return future
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let no chunk begin between the steps of a question.
+
+        A batch of chunks may take seconds, what is between two steps milliseconds. No
+        chunk waits longer than `HOLD_S` for that: neither an archive that is slow nor
+        questions without end stop the cameras.
+        """
+        self._num_holds += 1
+        try:
+            yield
+        finally:
+            self._num_holds -= 1
+            self._news.set()
+
     def _put(self, priority: Priority, work: Callable[[], None]) -> None:
-        self._jobs.put_nowait((priority, next(self._order), work))
+        if self._jobs.qsize() >= QUEUE_BOUND:  # only the event loop's thread adds any
+            raise queue.Full
+        self._jobs.put((priority, next(self._order), work))
+        self._news.set()
 
     def _run(self) -> None:
+        held_s: float | None = None  # since when a chunk is
         while True:
-            priority, _, work = self._jobs.get()
+            job = self._jobs.get()
+            priority, _, work = job
             if priority is Priority.STOP:
                 return
+            if priority is Priority.CHUNK:
+                now_s = time.monotonic()
+                held_s = now_s if held_s is None else held_s
+                if self._num_holds and now_s < held_s + HOLD_S:
+                    self._jobs.put(job)  # it keeps its place
+                    del job, work
+                    self._news.wait(held_s + HOLD_S - now_s)
+                    self._news.clear()
+                    continue
+                held_s = None
             work()
-            del work  # its future holds the result
+            del job, work  # its future holds the result
 
 
 def _stop() -> None:

@@ -1,10 +1,11 @@
 import asyncio
 import threading
+import time
 from functools import partial
 
 import pytest
 
-from agent.worker import ModelThread, Priority
+from agent.worker import HOLD_S, ModelThread, Priority
 
 
 async def test_questions_go_before_chunks_that_came_earlier() -> None:
@@ -26,6 +27,35 @@ async def test_questions_go_before_chunks_that_came_earlier() -> None:
         gate.set()
         await asyncio.gather(first, question, *chunks)
     assert done == ["q", "c0", "c1", "c2"]
+
+
+async def test_no_chunk_begins_between_the_steps_of_a_question() -> None:
+    done: list[str] = []
+    async with asyncio.timeout(5), ModelThread() as model:
+        with model.hold():
+            await model.run(Priority.QUESTION, partial(done.append, "q0"))
+            chunk = model.submit(Priority.CHUNK, partial(done.append, "c"))
+            await asyncio.sleep(0.2)
+            await model.run(Priority.QUESTION, partial(done.append, "q1"))
+            assert done == ["q0", "q1"]
+        released_s = time.monotonic()
+        await chunk
+        assert time.monotonic() - released_s < HOLD_S / 2
+    assert done == ["q0", "q1", "c"]
+
+
+async def test_chunks_are_held_for_a_second_at_most_whatever_is_asked() -> None:
+    async with asyncio.timeout(10), ModelThread() as model:
+        with model.hold():
+            begun_s = time.monotonic()
+            chunk = model.submit(Priority.CHUNK, time.monotonic)
+            while not chunk.done():
+                await model.run(Priority.QUESTION, lambda: None)
+                await asyncio.sleep(0.01)
+            assert HOLD_S <= await chunk - begun_s < HOLD_S + 0.5
+            with model.hold():
+                second = await model.run(Priority.CHUNK, time.monotonic)
+            assert second - await chunk >= HOLD_S
 
 
 async def test_errors_reach_the_caller_and_the_thread_goes_on() -> None:
