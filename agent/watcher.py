@@ -18,7 +18,7 @@ from memory.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-IN_FLIGHT = 3  # chunks between camera and archive; policy: wait
+IN_FLIGHT = 2  # chunks between camera and archive; policy: wait
 
 _InHand = tuple[FrameChunk, asyncio.Future[Prefilled]]
 
@@ -84,16 +84,18 @@ class Watcher:
         """Have each chunk prefilled and compressed; ends when the camera does.
 
         The next chunk is queued while the model still has the one before it, so that
-        the model never waits for the event loop.
+        the model never waits for the event loop. No chunk is taken from the camera
+        before there is room for it: until then a newer one may take its place.
         """
         resident = self.store.resident.nodes([self.camera])
         newest = (node.high for node in resident if node.id.is_chunk)
         context = deque(newest, maxlen=self.context_chunks)
         try:
+            await self._room.acquire()
             async for chunk in self.source:
-                await self._room.acquire()
                 prefilled = self.queue.submit(chunk, context)
                 self._in_hand.put_nowait((chunk, prefilled))
+                await self._room.acquire()
         finally:
             self._in_hand.put_nowait(None)
 

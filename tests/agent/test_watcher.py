@@ -28,9 +28,11 @@ class ListedCamera:
     def __init__(self, chunks: list[FrameChunk], *, ends: bool) -> None:
         self.settings = CameraSettings(name=chunks[0].camera, address="simulated:")
         self._chunks, self._ends = chunks, ends
+        self.num_taken = 0
 
     async def __aiter__(self) -> AsyncIterator[FrameChunk]:
         for chunk in self._chunks:
+            self.num_taken += 1
             yield chunk
         if not self._ends:
             await asyncio.Event().wait()
@@ -113,6 +115,7 @@ async def test_what_is_in_hand_when_stopped_is_kept(
             archiving = tasks.create_task(watcher.archive())
             for _ in range(20):
                 await asyncio.sleep(0)
+            assert camera.num_taken == IN_FLIGHT  # a newer one may take another's place
             watching.cancel()
             gate.set()
             await held
