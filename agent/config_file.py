@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from agent.errors import ConfigError, Mistake
+from ingest.errors import redact
 
 KeyPath = tuple[str, ...]
 
@@ -50,7 +51,8 @@ class ConfigFile:
 
     def note(self, path: KeyPath, text: str) -> None:
         """Note a mistake at a key."""
-        self.mistakes.append(Mistake(".".join(path), self.line_of(path), text))
+        key = ".".join(map(redact, path))  # an address may stand where a name should
+        self.mistakes.append(Mistake(key, self.line_of(path), text))
 
 
 def read_config_file(

@@ -54,7 +54,7 @@ def _explain(
         return redact(str(error["ctx"]["error"]))
     if error["loc"] and error["loc"][-1] == "[key]":
         (pattern,) = _find(schema, path[:-1]).get("patternProperties", {"": {}})
-        return f"found the name {path[-1]!r}, allowed: a text like {pattern}"
+        return f"found the name {redact(path[-1])!r}, allowed: a text like {pattern}"
     allowed_here = _describe(_find(schema, path), schema)
     if kind == "missing":
         return f"missing; allowed: {allowed_here}"

@@ -263,13 +263,14 @@ def test_no_secret_is_in_any_message(load: Any) -> None:
         "  yard:\n    address: ['rtsp://u:hush-1@h']\n    options: {a: [hush-2]}\n"
         "  roof: {address: 'rtsp://u:hush-3@h', fps: '${SECRET}'}\n"
         "  lawn: rtsp://u:hush-4@h\n"
+        "  rtsp://u:hush-9@h: {fsp: 1}\n"
         "mqtt: {url: 'mqtt://u:hush-5@h', password: [hush-6], username: '${NOPE}'}\n"
         "archive: {url: 'http://u:hush-7@h'}\n"
         "log: {level: '${SECRET}'}\n"
     )
     with pytest.raises(ConfigError) as caught:
         load(text, SECRET="hush-8")
-    assert len(caught.value.mistakes) == 9
+    assert len(caught.value.mistakes) == 12
     assert "hush" not in str(caught.value)
     assert "${SECRET}" in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
