@@ -237,7 +237,8 @@ async def _put(
     if until_s is not None:
         body["to"] = until_s
     answer = await ask(mqtt, body)
-    correct = question.is_right(answer["answer"])
+    is_sure = answer["status"] != "unsure"
+    correct = question.is_right(answer["answer"]) if is_sure else None
     out.print(answer_panel(answer, _truth(question, correct=correct)))
     kept = ("question", "answer", "status", "evidence", "timings_ms")
     record.answers.append(
@@ -255,4 +256,4 @@ def _truth(question: DemoQuestion, *, correct: bool | None) -> Text | None:
         return None
     when = datetime.fromtimestamp(question.happened_s, UTC)
     text = f"  truth: {question.expected}, {question.camera} {when:%H:%M:%S} UTC"
-    return Text(text, style="green" if correct else "red")
+    return Text(text, style={True: "green", False: "red", None: "yellow"}[correct])

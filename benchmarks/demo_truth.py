@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from agent.answerer import Answerer
+from agent.calibration.sureness import abstention_of
 from agent.config_sections import MemoryConfig
 from agent.decode_queue import DecodeQueue
 from agent.demo import BACKLOG_S, MAX_NEW_TOKENS, NUM_QUESTIONS, TOP_K, worlds_of
@@ -61,7 +62,9 @@ class Demo:
         self.sink = model.prefill_sink()
         sources: dict[str, Any] = {name: NoGaps() for name in worlds_of(0)}
         decoding = DecodeQueue(thread, model, self.sink, MAX_NEW_TOKENS)
-        self.answerer = Answerer(decoding, store, LIMITS, sources)
+        self.answerer = Answerer(
+            decoding, store, LIMITS, sources, abstention=abstention_of(model)
+        )
 
     async def run(self, seed: int) -> list[dict[str, Any]]:
         """Watch both cameras, ask the demo's questions, give a row for each."""
@@ -109,7 +112,8 @@ class Demo:
             "question": question.text,
             "expected": truth.answer,
             "answer": answer.answer,
-            "is_right": truth.is_right(answer.answer),
+            "status": answer.status,
+            "is_right": answer.status != "unsure" and truth.is_right(answer.answer),
             "is_recalled": any(stream.memories[n].id.name in read for n in holders),
             "oracle": self._say(question.text, oracle.runs),
             "full": self._say(question.text, full),
@@ -141,13 +145,16 @@ async def measure(seeds: list[int], model: VisionLanguageModel) -> list[dict[str
         return [row for seed in track(seeds, "demos") for row in await demo.run(seed)]
 
 
-def right_of(rows: list[dict[str, Any]]) -> tuple[int, int]:
-    """Give how many answers are right, and how many were asked for."""
-    return sum(row["is_right"] for row in rows), len(rows)
+def counts_of(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Give how many were asked for, and answered rightly, not surely, or wrongly."""
+    right = sum(row["is_right"] for row in rows)
+    unsure = sum(row["status"] == "unsure" for row in rows)
+    wrong = len(rows) - right - unsure
+    return {"asked": len(rows), "right": right, "unsure": unsure, "wrong": wrong}
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """Print right / asked for each seed and in all, and every wrong answer."""
+    """Print right / asked for each seed, all counts, and every answer not right."""
     out = Console(width=120)
     for row in rows:
         if not row["is_right"]:
@@ -160,7 +167,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     asked = Counter(row["seed"] for row in rows)
     right = Counter(row["seed"] for row in rows if row["is_right"])
     out.print(", ".join(f"seed {seed}: {right[seed]}/{n}" for seed, n in asked.items()))
-    out.print("in all: {}/{}".format(*right_of(rows)))
+    found = (f"{count} {name}" for name, count in counts_of(rows).items())
+    out.print(f"in all: {', '.join(found)}")
 
 
 def main() -> None:
@@ -175,15 +183,13 @@ def main() -> None:
     rows = asyncio.run(measure(arguments.seeds, model))
     show(rows)
     if arguments.json:
-        right, asked = right_of(rows)
         result = {
             "command": PROG,
             "model": model.name,
             "fingerprint": model.fingerprint,
             "seeds": arguments.seeds,
             **describe(),
-            "right": right,
-            "asked": asked,
+            **counts_of(rows),
             "rows": rows,
         }
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

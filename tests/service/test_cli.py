@@ -118,8 +118,9 @@ def test_the_demo_runs_to_its_end_and_writes_what_it_printed(tmp_path: Path) -> 
         True,
     ]
     for answer in body["answers"]:
-        assert answer["status"] == "ok"
+        assert answer["status"] in {"ok", "unsure"}
         assert answer["expected"]
-        assert answer["correct"] in {True, False}
+        is_judged = answer["status"] == "ok"
+        assert answer["correct"] in ({True, False} if is_judged else {None})
         assert answer["evidence"]
         assert answer["timings_ms"]["total"] < 10_000
