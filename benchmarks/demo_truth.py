@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from agent.abstention import Abstention
 from agent.answerer import Answerer
 from agent.calibration.sureness import abstention_of
 from agent.config_sections import MemoryConfig
@@ -56,14 +57,18 @@ class Demo:
     """The demo's agent without its processes."""
 
     def __init__(
-        self, model: VisionLanguageModel, store: MemoryStore, thread: ModelThread
+        self,
+        model: VisionLanguageModel,
+        store: MemoryStore,
+        thread: ModelThread,
+        abstention: Abstention | None,
     ) -> None:
         self.model, self.store = model, store
         self.sink = model.prefill_sink()
         sources: dict[str, Any] = {name: NoGaps() for name in worlds_of(0)}
         decoding = DecodeQueue(thread, model, self.sink, MAX_NEW_TOKENS)
         self.answerer = Answerer(
-            decoding, store, LIMITS, sources, abstention=abstention_of(model)
+            decoding, store, LIMITS, sources, abstention=abstention
         )
 
     async def run(self, seed: int) -> list[dict[str, Any]]:
@@ -140,8 +145,9 @@ def _put(question: DemoQuestion) -> Question:
 
 async def measure(seeds: list[int], model: VisionLanguageModel) -> list[dict[str, Any]]:
     """Ask the demo's questions of every seed."""
+    abstention = await asyncio.to_thread(abstention_of, model)
     async with open_store(model, SETUP) as store, ModelThread() as thread:
-        demo = Demo(model, store, thread)
+        demo = Demo(model, store, thread, abstention)
         return [row for seed in track(seeds, "demos") for row in await demo.run(seed)]
 
 
