@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from waiting import until
 
 from memory.kv import ChunkId, Level, Tier
+from memory.redis_archive import RedisArchive
 
 MODEL = "ab12cd34"
 
@@ -37,3 +38,9 @@ async def until_reports(
         return expected.items() <= (await report(section)).items()
 
     await until(is_reported)
+
+
+async def sizes(archive: RedisArchive) -> dict[int, tuple[int, int]]:
+    """What the book says of the door, by second."""
+    booked = await archive.booked("door")
+    return {b.chunk.start_ms // 1000: (b.high_bytes, b.low_bytes) for b in booked}

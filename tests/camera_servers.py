@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,7 +95,23 @@ class MjpegCamera:
             number += 1
 
 
-class HlsCamera:
+class OwnThread:
+    """Runs a function on a thread of its own while it is entered."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+
+class HlsCamera(OwnThread):
     """Writes a live HLS stream of one-second segments; a context manager.
 
     Args:
@@ -105,16 +122,7 @@ class HlsCamera:
     def __init__(self, folder: Path, fps: int = 10) -> None:
         self.playlist = folder / "live.m3u8"
         self._fps = fps
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._write)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._is_over.set()
-        self._thread.join()
+        super().__init__(self._write)
 
     @property
     def num_segments(self) -> int:
@@ -139,7 +147,7 @@ class HlsCamera:
             output.mux(stream.encode(None))
 
 
-class DatagramCamera:
+class DatagramCamera(OwnThread):
     """Sends a stream to a port by UDP, in its own time; a context manager.
 
     Args:
@@ -150,16 +158,7 @@ class DatagramCamera:
 
     def __init__(self, data: bytes, seconds: float, port: int) -> None:
         self._data, self._seconds, self._port = data, seconds, port
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._is_over.set()
-        self._thread.join()
+        super().__init__(self._send)
 
     def _send(self) -> None:
         pieces = range(0, len(self._data), _DATAGRAM)
@@ -174,7 +173,7 @@ class DatagramCamera:
                 sender.sendto(piece, (HOST, self._port))
 
 
-class PushingCamera:
+class PushingCamera(OwnThread):
     """Pushes a video by RTMP, in its own time, to who listens; a context manager.
 
     Args:
@@ -184,16 +183,7 @@ class PushingCamera:
 
     def __init__(self, video: Path, address: str) -> None:
         self._video, self._address = video, address
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._try)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._is_over.set()
-        self._thread.join()
+        super().__init__(self._try)
 
     def _try(self) -> None:
         while not self._is_over.wait(0.1):

@@ -1,30 +1,18 @@
-"""What the archive keeps, on each kind of server."""
-
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
+"""What the archive keeps of chunks, on each kind of server."""
 
 import pytest
-from archived import MODEL, chunk_at, levels, node_at
+from archived import MODEL, chunk_at, levels, sizes
 from redis.asyncio import Redis
-from servers import RedisServer, ThreeMasters
+from servers import RedisServer
 from waiting import until
 
 from memory.archive_upkeep import retire, strike_evicted
-from memory.errors import ArchiveUnavailableError, ChunkNotFoundError
-from memory.kv import ChunkId, Level, Tier
+from memory.errors import ChunkNotFoundError
+from memory.kv import ChunkId, Level
 from memory.redis_archive import LONGEST_CHUNK_MS, RedisArchive
 from memory.retention import Freed, Limits
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-async def archive(archive_url: str, prefix: str) -> AsyncIterator[RedisArchive]:
-    async with RedisArchive(archive_url, model=MODEL, prefix=prefix) as archive:
-        yield archive
 
 
 async def test_all_levels_come_back(archive: RedisArchive):
@@ -128,82 +116,6 @@ async def test_index_keys_come_back_in_order_with_errors_where_there_are_none(
     assert await archive.get_small([], Level.KEYS) == []
 
 
-async def test_a_node_is_listed_among_the_nodes_and_not_in_the_timeline(
-    archive: RedisArchive, prefix: str
-):
-    chunk, node = chunk_at(0), node_at(0, length_s=1)  # of the same time
-    await archive.put(chunk, levels(b"high", b"low"))
-    await archive.put(node, levels(b"node"))
-    assert await archive.nodes("door") == [node]
-    assert await archive.timeline("door") == [chunk]
-    assert await archive.keeps(node)
-    assert await archive.get(node, Level.HIGH) == b"node"
-    assert await archive.get(chunk, Level.HIGH) == b"high"
-    own = f"{prefix}:{{door}}:{MODEL}"
-    named = {f"{own}:nodes", f"{own}:h:{chunk.name}.minute"}
-    assert named < await archive.redis.scan(f"{prefix}:*")
-    assert await archive.remove([node]) == Freed(num_bytes=4)
-    assert not await archive.keeps(node)
-    assert await archive.keeps(chunk)
-    assert await archive.get(chunk, Level.HIGH) == b"high"
-
-
-async def test_nodes_of_all_tiers_come_in_the_order_of_their_starts(
-    archive: RedisArchive,
-):
-    day = node_at(0, length_s=86_400, tier=Tier.DAY)  # longer than any chunk
-    hour = node_at(86_400, length_s=3600, tier=Tier.HOUR)
-    nodes = [day, hour, node_at(90_000), node_at(90_060)]
-    for node in reversed(nodes):
-        await archive.put(node, levels(b"node"))
-    await archive.put(node_at(7, "yard"), levels(b"node"))
-    assert await archive.nodes("door") == nodes
-    assert await archive.nodes("nowhere") == []
-
-
-async def test_a_node_is_forgotten_as_soon_as_anything_of_it_is(
-    archive: RedisArchive,
-):
-    nodes = [node_at(0), node_at(60)]
-    for node in nodes:
-        await archive.put(node, levels(b"node"))
-    for second in (0, 30, 60):
-        await archive.put(chunk_at(second), levels(b"high", b"low", b"keys"))
-    assert await archive.forget("door", before_ms=0) == Freed()
-    assert await archive.forget("door", before_ms=1) == Freed(num_bytes=4)
-    assert await archive.nodes("door") == nodes[1:]
-    with pytest.raises(ChunkNotFoundError):
-        await archive.get(nodes[0], Level.HIGH)
-    freed = await archive.forget("door", before_ms=60_000)
-    assert freed == Freed(num_chunks=2, num_bytes=22)
-    assert await archive.nodes("door") == nodes[1:]
-    assert await archive.forget("door", before_ms=60_001) == Freed(num_bytes=4)
-    assert await archive.nodes("door") == []
-    assert await archive.timeline("door") == [chunk_at(60)]
-
-
-async def test_nodes_of_other_models_are_forgotten_too(archive: RedisArchive):
-    other = archive.of_model("other")
-    await other.put(chunk_at(1), levels(b"high"))
-    await other.put(node_at(0), levels(b"node"))
-    await archive.forget("door", before_ms=HOUR_MS)
-    assert await other.nodes("door") == []
-
-
-async def test_bytes_of_nodes_and_index_keys_count_in_the_book(archive: RedisArchive):
-    await archive.put(chunk_at(0), levels(b"high", b"low", b"index keys"))
-    await archive.put(node_at(0), levels(b"a node"))
-    booked = await archive.booked("door")
-    assert [(b.chunk, b.high_bytes, b.low_bytes) for b in booked] == [
-        (chunk_at(0), 14, 3),
-        (node_at(0), 6, 0),
-    ]
-    assert await archive.size("door") == 23
-    freed = await archive.remove([chunk_at(0), node_at(0)])
-    assert freed == Freed(num_chunks=1, num_bytes=23)
-    assert await archive.booked("door") == []
-
-
 async def test_the_timeline_is_in_time_order_and_of_one_camera(archive: RedisArchive):
     for second in (5, 1, 3):
         await archive.put(chunk_at(second), levels(b"", b""))
@@ -283,44 +195,6 @@ async def test_chunks_of_another_model_are_kept_and_reported_but_not_read(
         assert await other.get(chunk_at(1), Level.HIGH) == b"high"
 
 
-async def test_cancelled_operations_leave_no_reply_to_the_next_one(
-    archive: RedisArchive,
-):
-    values = {chunk_at(s): b"%06d" % s * 50_000 for s in range(8)}
-    for chunk, value in values.items():
-        await archive.put(chunk, levels(value, *3 * [value[::-1]]))
-
-    async def read(chunk: ChunkId) -> None:
-        assert await archive.get(chunk, Level.HIGH) == values[chunk]
-
-    async def store(chunk: ChunkId) -> None:
-        value = values[chunk]
-        await archive.put(chunk, levels(value, *3 * [value[::-1]]))
-
-    for turn in range(300):
-        work: Any = read if turn % 3 else store
-        task = asyncio.create_task(work(chunk_at(turn % 8)))
-        for _ in range(turn % 25):  # a different point of the exchange each time
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.result()
-
-    requests = [(chunk, level) for chunk in values for level in Level]
-    found = await archive.get_many(requests)
-    assert found == [
-        values[chunk] if level is Level.HIGH else values[chunk][::-1]
-        for chunk, level in requests
-    ]
-
-
-async def test_an_unknown_scheme_is_refused():
-    archive = RedisArchive("http://localhost", model=MODEL)
-    with pytest.raises(ValueError, match="scheme"):
-        await archive.__aenter__()
-
-
 async def test_the_book_follows_what_is_stored_deleted_and_forgotten(
     archive: RedisArchive,
 ):
@@ -392,69 +266,3 @@ async def test_low_kv_alone_has_a_time_to_live(archive_url: str, prefix: str):
         [booked] = await strike_evicted(archive, await archive.booked("door"))
         assert booked.low_bytes == 0
         assert await sizes(archive) == {1: (4, 0)}
-
-
-async def test_answers_side_by_side_share_a_few_connections(
-    redis_server: RedisServer, prefix: str
-):
-    async with (
-        RedisArchive(redis_server.url, model=MODEL, prefix=prefix) as archive,
-        Redis.from_url(redis_server.url) as server,
-    ):
-        before = len(await server.client_list())
-        chunks = [chunk_at(second) for second in range(8)]
-        for chunk in chunks:
-            await archive.put(chunk, levels(b"high", chunk.name.encode() * 50_000))
-        answers = [archive.get_many([(c, Level.LOW) for c in chunks]) for _ in range(8)]
-        expected = [chunk.name.encode() * 50_000 for chunk in chunks]
-        assert await asyncio.gather(*answers) == [expected] * 8
-        assert 2 <= len(await server.client_list()) - before <= 4
-
-
-async def test_questions_cancelled_under_load_leave_every_connection_good(
-    archive: RedisArchive,
-):
-    chunks = [chunk_at(second) for second in range(12)]
-    lows = {chunk: chunk.name.encode() * 8_000 for chunk in chunks}
-    for chunk, low in lows.items():
-        await archive.put(chunk, levels(b"high", low))
-    chance = random.Random(5)
-
-    async def ask() -> None:
-        wanted = chance.sample(chunks, 4)
-        found = await archive.get_many([(chunk, Level.LOW) for chunk in wanted])
-        assert found == [lows[chunk] for chunk in wanted]
-
-    for _ in range(40):
-        questions = [asyncio.create_task(ask()) for _ in range(6)]
-        for question in chance.sample(questions, 4):
-            await asyncio.sleep(chance.uniform(0, 0.002))
-            question.cancel()
-        await asyncio.wait(questions)
-        for question in questions:
-            assert question.cancelled() or question.exception() is None
-        assert await archive.get(chunks[3], Level.LOW) == lows[chunks[3]]
-    await asyncio.gather(*(ask() for _ in range(10)))
-
-
-async def test_a_cluster_that_loses_the_node_of_a_camera_is_unavailable(
-    short_folder: Callable[[], Path],
-):
-    cluster = ThreeMasters([short_folder() for _ in range(3)])
-    try:
-        await asyncio.to_thread(cluster.start)
-        opened = RedisArchive(cluster.url, model=MODEL, timeout_s=2.0)
-        async with opened as archive:
-            await archive.put(chunk_at(1), levels(b"high", b"low"))
-            for node in cluster.nodes:
-                node.kill()
-            with pytest.raises(ArchiveUnavailableError):
-                await archive.put(chunk_at(2), levels(b"high", b"low"))
-    finally:
-        cluster.kill()
-
-
-async def sizes(archive: RedisArchive) -> dict[int, tuple[int, int]]:
-    """What the book says of the door, by second."""
-    booked = await archive.booked("door")
-    return {b.chunk.start_ms // 1000: (b.high_bytes, b.low_bytes) for b in booked}
